@@ -1,0 +1,53 @@
+# Two commands: `make demo`, `make test`. Each does its own set-up on a fresh Debian machine.
+SHELL := /bin/bash
+PYTHON ?= python3
+PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE ?=
+ROOMS := dpdk_py stack fix ipc feed gateway
+
+.PHONY: demo test build lint bench clean help
+help:
+	@sed -n 's/^## //p' Makefile
+
+# .venv with every tool; made again when the dependencies change
+.venv/.ready: pyproject.toml .ci/setup
+	@PYTHON=$(PYTHON) .ci/setup
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); o = p["project"]["optional-dependencies"]; \
+	  print(*p["build-system"]["requires"], *p["project"]["dependencies"], *o["test"], *o["lint"], sep="\n")' > .venv/needs.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check -r .venv/needs.txt
+	@for extra in numba quickfix-tls; do $(PY) -m pip install -qq --disable-pip-version-check $$extra || \
+	  echo "setup: $$extra could not be installed, its tests are skipped"; done
+	@touch $@
+
+# the command and the metadata; the modules are built in place by `build`
+.venv/.installed: .venv/.ready
+	@FIXWIRE_METADATA=1 $(PY) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+## make build         everything in .venv, extension modules in place (FIXWIRE_WITH_DPDK=auto|0|1, FIXWIRE_DEBUG=1)
+build: .venv/.installed
+	@mkdir -p build
+	@$(PY) setup.py -q build_ext --inplace > build/log 2>&1 || { cat build/log; exit 1; }
+	@! grep -E 'performance hint|circumvents GIL' build/log
+
+## make demo          a simulated exchange and the gateway over a pair; latency per stage
+demo: build
+	.venv/bin/fixwire demo
+
+## make test          the whole suite
+test: build lint
+	$(PY) -m pytest -q
+
+## make lint          ruff, cython-lint, mypy
+lint: build
+	$(PY) -m ruff check -q .
+	PATH="$(CURDIR)/.venv/bin:$$PATH" cython-lint --no-pycodestyle --max-line-length 120 $(ROOMS)
+
+## make bench         every benchmark, one table each
+bench: build
+	@for f in bench/*.py; do echo "== $$f"; $(PY) $$f || exit 1; done
+
+clean:
+	rm -rf build dist *.egg-info .venv
+	find $(ROOMS) \( -name '*.so' -o -name '__pycache__' \) -prune -exec rm -rf {} +

@@ -1,0 +1,149 @@
+"""Build of the extension modules. One line each in EXTENSIONS; libdpdk is found by pkg-config.
+
+FIXWIRE_WITH_DPDK=auto|0|1   auto: build the three DPDK modules where libdpdk >= 22.11 is found; 1: fail where it is not
+FIXWIRE_DEBUG=1              internal checks (transition whitelist, frame ownership marks), -O1 -g
+FIXWIRE_SANITIZE=address,undefined   adds -fsanitize (see `make test-debug`)
+"""
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("FIXWIRE_DEBUG") == "1"
+SANITIZE = os.environ.get("FIXWIRE_SANITIZE", "")
+WITH_DPDK = os.environ.get("FIXWIRE_WITH_DPDK", "auto")
+
+CFLAGS = ["-O1", "-g", "-DFIXWIRE_DEBUG=1"] if DEBUG else ["-O3"]
+# CPython's and Cython's own idioms need no-strict-aliasing; the rest keeps the log short enough to read.
+CFLAGS += ["-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
+LDFLAGS = []
+if SANITIZE:
+    CFLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
+    LDFLAGS += [f"-fsanitize={SANITIZE}"]
+
+DIRECTIVES = {
+    "language_level": 3, "boundscheck": DEBUG, "wraparound": False, "cdivision": True,
+    "initializedcheck": False, "embedsignature": True, "binding": True,
+}
+# A void nogil function without noexcept takes the GIL on every call; a cast that drops the GIL
+# requirement crashes. Cython only hints at both, so the build refuses them.
+FATAL = ("performance hint", "circumvents GIL validation")
+
+
+def pkg_config(*args):
+    try:
+        out = subprocess.run(["pkg-config", *args, "libdpdk"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return shlex.split(out.stdout) if out.returncode == 0 else None
+
+
+def want_dpdk():
+    if WITH_DPDK not in ("auto", "0", "1"):
+        sys.exit(f"FIXWIRE_WITH_DPDK is {WITH_DPDK!r}, must be auto, 0 or 1")
+    if WITH_DPDK == "0":
+        return False
+    if pkg_config("--atleast-version=22.11") is not None:
+        return True
+    if WITH_DPDK == "1":
+        sys.exit("FIXWIRE_WITH_DPDK=1 but pkg-config finds no libdpdk >= 22.11; "
+                 "on Debian: apt-get install libdpdk-dev pkg-config")
+    print("fixwire: no libdpdk >= 22.11 found, building without dpdk_py.eal, .mbuf and .port", file=sys.stderr)
+    return False
+
+
+def ext(name, dpdk=False, **kw):
+    path = name.replace(".", "/") + ".pyx"
+    cflags, ldflags = list(CFLAGS), list(LDFLAGS)
+    if dpdk:
+        cflags += pkg_config("--cflags")        # carries -include rte_config.h and -march=corei7, both needed
+        ldflags += pkg_config("--libs")
+    return Extension(name, [path], extra_compile_args=cflags, extra_link_args=ldflags,
+                     include_dirs=[os.path.dirname(path), "."], **kw)
+
+
+EXTENSIONS = [
+    ext("ipc.segment"),
+    ext("ipc.channel"),
+    ext("ipc.broadcast"),
+    ext("dpdk_py.base"),
+    ext("dpdk_py.pair"),
+    ext("dpdk_py.impair"),
+    ext("dpdk_py.pcap"),
+    ext("dpdk_py.afpacket"),
+    ext("stack.netif"),
+    ext("stack.neighbor"),
+    ext("stack.reassembly"),
+    ext("stack.tcp_input"),
+    ext("stack.tcp_output"),
+    ext("stack.tcp"),
+    ext("stack.tap"),
+    ext("stack.face"),
+    ext("fix.parse"),
+    ext("fix.encode"),
+    ext("fix.validate"),
+    ext("fix.session"),
+    ext("fix.store"),
+    ext("gateway.engine"),
+    ext("gateway.strategy"),
+    ext("gateway.trace"),
+]
+if want_dpdk():
+    EXTENSIONS += [
+        ext("dpdk_py.eal", dpdk=True),
+        ext("dpdk_py.mbuf", dpdk=True),
+        ext("dpdk_py.port", dpdk=True),
+    ]
+EXTENSIONS = [e for e in EXTENSIONS if os.path.exists(e.sources[0])]
+if os.environ.get("FIXWIRE_METADATA") == "1":      # `make build` builds the modules in place itself
+    EXTENSIONS = []
+
+
+class BuildExt(build_ext):
+    """build_ext in parallel, incremental by .pxd, and deaf to no warning in FATAL."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count()
+
+
+def cythonized():
+    if not EXTENSIONS or not any(a in sys.argv for a in
+                                 ("build_ext", "build", "bdist_wheel", "editable_wheel", "install", "develop")):
+        return EXTENSIONS
+    from Cython.Build import cythonize
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            modules = cythonize(
+                EXTENSIONS, build_dir="build/cython-debug" if DEBUG else "build/cython",
+                nthreads=os.cpu_count() or 1, compiler_directives=DIRECTIVES, show_all_warnings=False)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            log.seek(0)
+            text = log.read().decode(errors="replace")
+            sys.stderr.write(text)
+    bad = [line for line in text.splitlines() if any(f in line for f in FATAL)]
+    if bad:
+        for e in EXTENSIONS:        # or the next run would find the C file fresh and say nothing
+            for built in ("build/cython", "build/cython-debug"):
+                c = os.path.join(built, e.name.replace(".", "/") + ".c")
+                if os.path.exists(c):
+                    os.unlink(c)
+        sys.exit("refused: " + "\n".join(bad))
+    return modules
+
+
+setup(ext_modules=cythonized(), cmdclass={"build_ext": BuildExt})
