@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench clean help
+.PHONY: demo test build lint bench mutants clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -47,6 +47,10 @@ lint: build
 ## make bench         every benchmark, one table each
 bench: build
 	@for f in bench/*.py; do echo "== $$f"; $(PY) $$f || exit 1; done
+
+## make mutants       each one-line fault of tests/mutants in a copy: which test kills it (ONLY=pattern)
+mutants: build
+	$(PY) tests/mutants/run.py $(ONLY)
 
 clean:
 	rm -rf build dist *.egg-info .venv

@@ -2,6 +2,7 @@
 
 FIXWIRE_WITH_DPDK=auto|0|1   auto: build the three DPDK modules where libdpdk >= 22.11 is found; 1: fail where it is not
 FIXWIRE_DEBUG=1              internal checks (transition whitelist, frame ownership marks), -O1 -g
+FIXWIRE_OPT=-O1              another optimisation than -O3 (quick builds of mutants)
 FIXWIRE_SANITIZE=address,undefined   adds -fsanitize (see `make test-debug`)
 """
 import os
@@ -17,7 +18,7 @@ DEBUG = os.environ.get("FIXWIRE_DEBUG") == "1"
 SANITIZE = os.environ.get("FIXWIRE_SANITIZE", "")
 WITH_DPDK = os.environ.get("FIXWIRE_WITH_DPDK", "auto")
 
-CFLAGS = ["-O1", "-g", "-DFIXWIRE_DEBUG=1"] if DEBUG else ["-O3"]
+CFLAGS = ["-O1", "-g", "-DFIXWIRE_DEBUG=1"] if DEBUG else [os.environ.get("FIXWIRE_OPT", "-O3")]
 # CPython's and Cython's own idioms need no-strict-aliasing; the rest keeps the log short enough to read.
 CFLAGS += ["-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
 LDFLAGS = []
