@@ -1,0 +1,128 @@
+# UTCTimestamp, UTCTimeOnly, UTCDateOnly: text to nanoseconds and back (FIX 4.4 vol. 1 "Data types", FIX 5.0 SP2 EP 206).
+# YYYYMMDD-HH:MM:SS[.sss[sss[sss]]]. Time is nanoseconds since 1970-01-01, POSIX: a leap second (SS = 60) is the
+# next minute's first second. Twelve decimals (picoseconds) are read and cut to nanoseconds.
+# A fix_stamp keeps the text of one second, so that writing costs a copy and the decimals.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #ifndef FIXWIRE_TIMESTAMP
+    #define FIXWIRE_TIMESTAMP
+    #include <stdint.h>
+    #include <string.h>
+    typedef struct { uint64_t second_ns; uint8_t text[32]; } fix_stamp;
+
+    /* Days since 1970-01-01 of a day of the proleptic Gregorian calendar, and back (years begin in March). */
+    static inline __attribute__((unused)) int64_t fw_days(int32_t y, uint32_t m, uint32_t d) {
+        int64_t era;
+        uint32_t yoe, doy;
+        y -= m <= 2;
+        era = (y >= 0 ? y : y - 399) / 400;
+        yoe = (uint32_t)(y - era * 400);
+        doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
+        return era * 146097 + (int64_t)(yoe * 365 + yoe / 4 - yoe / 100 + doy) - 719468;
+    }
+    static inline __attribute__((unused)) void fw_civil(int64_t days, uint32_t *y, uint32_t *m, uint32_t *d) {
+        int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+        uint32_t doe = (uint32_t)(z - era * 146097);
+        uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+        uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+        *d = doy - (153 * mp + 2) / 5 + 1;
+        *m = mp < 10 ? mp + 3 : mp - 9;
+        *y = (uint32_t)(yoe + era * 400) + (*m <= 2);
+    }
+    static inline uint32_t fw_two(const uint8_t *p) {      /* 0..99, or more if not two digits */
+        uint32_t a = (uint32_t)p[0] - '0', b = (uint32_t)p[1] - '0';
+        return a > 9 || b > 9 ? 100 : a * 10 + b;
+    }
+    static inline __attribute__((unused)) int fw_read_date(const uint8_t *p, uint32_t n, int32_t *days) {
+        uint32_t c, y, m, d, last;
+        if (n != 8) return 0;
+        c = fw_two(p); y = fw_two(p + 2); m = fw_two(p + 4); d = fw_two(p + 6);
+        if (c > 99 || y > 99 || m - 1 > 11 || d - 1 > 30) return 0;
+        y += c * 100;
+        last = m == 2 ? 28 + (y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)) : 30 + ((m + (m >> 3)) & 1);
+        if (d > last) return 0;
+        *days = (int32_t)fw_days((int32_t)y, m, d);
+        return 1;
+    }
+    /* HH:MM:SS[.s..] -> ns of the day; a leap second may make it 86400 s. Decimals: 0 to 9, or 12. */
+    static inline __attribute__((unused)) int fw_read_time(const uint8_t *p, uint32_t n, int64_t *ns) {
+        uint32_t h, m, s, frac = 0, i;
+        if (n < 8 || p[2] != ':' || p[5] != ':') return 0;
+        h = fw_two(p); m = fw_two(p + 3); s = fw_two(p + 6);
+        if (h > 23 || m > 59 || s > 60) return 0;
+        if (n > 8) {
+            if (p[8] != '.' || n == 9 || (n > 18 && n != 21)) return 0;
+            for (i = 9; i < n; i++) {
+                uint32_t x = (uint32_t)p[i] - '0';
+                if (x > 9) return 0;
+                if (i < 18) frac = frac * 10 + x;
+            }
+            for (; i < 18; i++) frac *= 10;
+        }
+        *ns = (int64_t)((h * 60 + m) * 60 + s) * 1000000000ll + frac;
+        return 1;
+    }
+    static inline __attribute__((unused)) int fw_read_utc(const uint8_t *p, uint32_t n, int64_t *utc_ns) {
+        int32_t days;
+        int64_t ns;
+        if (n < 17 || p[8] != '-' || !fw_read_date(p, 8, &days) || !fw_read_time(p + 9, n - 9, &ns)) return 0;
+        return !__builtin_mul_overflow((int64_t)days, 86400000000000ll, utc_ns) &&
+               !__builtin_add_overflow(*utc_ns, ns, utc_ns);
+    }
+
+    static __attribute__((noinline, unused)) void fw_stamp_second(fix_stamp *c, uint64_t utc_ns) {
+        uint64_t sec = utc_ns / 1000000000ull;
+        uint32_t t = (uint32_t)(sec % 86400), y, m, d, v[6], i;
+        static const uint8_t at[6] = {0, 4, 6, 9, 12, 15};
+        fw_civil((int64_t)(sec / 86400), &y, &m, &d);
+        v[0] = y; v[1] = m; v[2] = d; v[3] = t / 3600; v[4] = t / 60 % 60; v[5] = t % 60;
+        memcpy(c->text, "0000    -  :  :  .", 18);
+        c->text[0] = (uint8_t)('0' + y / 1000);
+        c->text[1] = (uint8_t)('0' + y / 100 % 10);
+        v[0] = y % 100;
+        for (i = 0; i < 6; i++) {
+            uint8_t *q = c->text + at[i] + (i == 0) * 2;
+            q[0] = (uint8_t)('0' + v[i] / 10);
+            q[1] = (uint8_t)('0' + v[i] % 10);
+        }
+        c->second_ns = sec * 1000000000ull;
+    }
+    static inline __attribute__((always_inline, unused)) uint8_t *fw_write_utc(fix_stamp *c, uint8_t *o,
+                                                                              uint64_t utc_ns, uint32_t decimals) {
+        uint64_t d = utc_ns - c->second_ns;
+        uint32_t f, i;
+        if (__builtin_expect(d >= 1000000000ull || !c->text[0], 0)) {
+            fw_stamp_second(c, utc_ns);
+            d = utc_ns - c->second_ns;
+        }
+        memcpy(o, c->text, 24);
+        if (decimals == 0) return o + 17;
+        if (decimals == 3) {
+            f = (uint32_t)d / 1000000u;
+            i = f / 100u; f -= i * 100u;
+            o[18] = (uint8_t)('0' + i);
+            i = f / 10u;
+            o[19] = (uint8_t)('0' + i);
+            o[20] = (uint8_t)('0' + f - i * 10u);
+            return o + 21;
+        }
+        f = (uint32_t)d;
+        if (decimals == 6) f /= 1000u;
+        for (i = decimals; i-- > 0; f /= 10u) o[18 + i] = (uint8_t)('0' + f % 10u);
+        return o + 18 + decimals;
+    }
+    #endif
+    """
+    ctypedef struct fix_stamp:      # zeroed before its first use
+        uint64_t second_ns
+        uint8_t text[32]
+    int64_t fix_days "fw_days"(int32_t year, uint32_t month, uint32_t day) noexcept nogil
+    void fix_civil "fw_civil"(int64_t days, uint32_t *year, uint32_t *month, uint32_t *day) noexcept nogil
+    # readers: False if the n octets at p are not that (*out then means nothing)
+    bint fix_text_date "fw_read_date"(const uint8_t *p, uint32_t n, int32_t *days) noexcept nogil
+    bint fix_text_time "fw_read_time"(const uint8_t *p, uint32_t n, int64_t *ns) noexcept nogil
+    bint fix_text_utc "fw_read_utc"(const uint8_t *p, uint32_t n, int64_t *utc_ns) noexcept nogil
+    # writes 17 + (1 + decimals) octets at o (room for 32), decimals 0, 3, 6 or 9; returns the end. Years 1970 to 2554.
+    uint8_t *fix_write_utc "fw_write_utc"(fix_stamp *c, uint8_t *o, uint64_t utc_ns, uint32_t decimals) noexcept nogil
