@@ -1,0 +1,184 @@
+"""class Device: owns one `device` (dpdk_py/device.pxd), its counters and its end.
+
+The hot path cimports `Device.ptr()` and calls `dev.ops`. The methods here are the slow, safe way to the same four
+functions: they copy every frame, so nothing is borrowed once they return. Good for tests, tools and for using
+dpdk_py on its own.
+"""
+import errno
+from collections import namedtuple
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from dpdk_py.device cimport (
+    DEVICE_TX_IP_CSUM, DEVICE_TX_L4_CSUM, FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_ops, device_stats, frame,
+)
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from dpdk_py.errors import DeviceError
+
+BURST = 64
+MTU_MIN = 68            # RFC 791: every module must forward a datagram of 68 octets
+MTU_MAX = 65535         # IPv4 total length is 16 bits
+
+Frame = namedtuple("Frame", "data ts_ns ts_source flags vlan_tci")
+Frame.__doc__ = """One received frame, copied: `data` (bytes, from the Ethernet header, no FCS), `ts_ns` and its
+`ts_source` (0 none, 1 the port's clock, 2 UTC), `flags` (FRAME_RX_*), `vlan_tci` where FRAME_RX_VLAN is set."""
+
+
+# -- the ops of a closed device
+
+cdef int closed_rx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
+    return 0
+
+
+cdef int closed_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
+    """Takes and loses everything: a sender must see a dead link, not a full queue it would wait for."""
+    d.stats.tx_errors += n
+    return n
+
+
+cdef bint closed_alloc(device *d, frame *f) noexcept nogil:
+    d.stats.alloc_failed += 1
+    return False
+
+
+cdef void closed_free(device *d, frame *frames, int n) noexcept nogil:
+    pass
+
+
+closed_ops.rx_burst = closed_rx_burst
+closed_ops.tx_burst = closed_tx_burst
+closed_ops.alloc = closed_alloc
+closed_ops.free = closed_free
+
+
+cdef int mac_from(object value, uint8_t *mac) except -1:
+    """Six octets from bytes or "02:00:00:00:00:01"; ValueError names what is wrong."""
+    cdef bytes octets
+    try:
+        octets = bytes.fromhex(value.replace(":", "")) if isinstance(value, str) else bytes(value)
+    except ValueError:
+        octets = b""
+    if len(octets) != 6:
+        raise ValueError(f"MAC address {value!r} must be six octets, as bytes or as 02:00:00:00:00:01")
+    memcpy(mac, <const uint8_t *>octets, 6)
+    return 0
+
+
+cdef class Device:
+    """One way for frames to enter and leave the process. Made by `open_device`, not by hand.
+
+    A device is driven by one thread. It is a context manager; `close()` may be called twice. What the network does
+    (full queue, link down, oversized frame) is counted in `stats()`, never raised.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        memset(&self.dev, 0, sizeof(device))
+        self.dev.ops = &closed_ops
+        self.dev.mtu = 1500
+        self.name = type(self).__name__
+
+    cdef device *ptr(self) noexcept nogil:
+        return &self.dev
+
+    cdef int shutdown(self) except -1:
+        return 0
+
+    cdef int change_mtu(self, int mtu) except -1:
+        raise DeviceError(errno.EOPNOTSUPP, "the MTU of this device cannot be changed", self.name)
+
+    cdef int require_open(self) except -1:
+        if self.closed:
+            raise DeviceError(errno.EBADF, "the device is closed", self.name)
+        return 0
+
+    @property
+    def mac(self):
+        """Our hardware address, 6 octets."""
+        return PyBytes_FromStringAndSize(<char *>self.dev.mac, 6)
+
+    @property
+    def mtu(self):
+        """Octets of IP packet a frame may carry. Setting it raises DeviceError where the device cannot."""
+        return self.dev.mtu
+
+    @mtu.setter
+    def mtu(self, int value):
+        self.require_open()
+        if not MTU_MIN <= value <= MTU_MAX:
+            raise ValueError(f"MTU is {value}, must be {MTU_MIN} to {MTU_MAX}")
+        self.change_mtu(value)
+
+    @property
+    def caps(self):
+        """DEVICE_* bits: what the device does for us (1 TX IP checksum, 2 TX L4 checksum, 4 RX checksum, 8 RX time)."""
+        return self.dev.caps
+
+    def stats(self):
+        """Counters since the device was opened, by the names of device_stats."""
+        cdef device_stats *s = &self.dev.stats
+        return {
+            "rx_frames": s.rx_frames, "rx_octets": s.rx_octets, "rx_missed": s.rx_missed, "rx_errors": s.rx_errors,
+            "rx_oversize": s.rx_oversize, "rx_multiseg": s.rx_multiseg, "rx_nombuf": s.rx_nombuf,
+            "rx_own": s.rx_own, "tx_frames": s.tx_frames, "tx_octets": s.tx_octets, "tx_full": s.tx_full,
+            "tx_errors": s.tx_errors, "alloc_failed": s.alloc_failed,
+        }
+
+    def rx_burst(self, int n=32, uint64_t now_ns=0):
+        """Up to `n` (at most 64) waiting frames as a list of Frame, each a copy; [] when there are none."""
+        cdef frame frames[64]
+        cdef device *d = &self.dev
+        cdef int i, got
+        self.require_open()
+        with nogil:
+            got = d.ops.rx_burst(d, frames, max(0, min(n, 64)), now_ns)
+        try:
+            return [Frame(PyBytes_FromStringAndSize(<char *>frames[i].data, frames[i].len), frames[i].ts_ns,
+                          frames[i].ts_source, frames[i].flags, frames[i].vlan_tci) for i in range(got)]
+        finally:
+            d.ops.free(d, frames, got)
+
+    def tx(self, const uint8_t[::1] data not None, uint64_t now_ns=0, int flags=0):
+        """Sends one frame (copied): True if the device took it, False if no buffer was free or its queue was full.
+
+        `flags` are FRAME_TX_*, each only where `caps` has it. ValueError for other flags and for a frame longer than
+        any buffer. A frame above the MTU is taken, lost and counted in tx_errors.
+        """
+        cdef device *d = &self.dev
+        cdef frame f
+        cdef size_t n = data.shape[0]
+        self.require_open()
+        if (flags & FRAME_TX_IP_CSUM and not d.caps & DEVICE_TX_IP_CSUM
+                or flags & FRAME_TX_L4_CSUM and not d.caps & DEVICE_TX_L4_CSUM
+                or flags & ~(FRAME_TX_IP_CSUM | FRAME_TX_L4_CSUM)):
+            raise ValueError(f"flags {flags:#x} ask for what {self.name} does not do (caps {d.caps:#x})")
+        if not d.ops.alloc(d, &f):
+            return False
+        if n > f.room:
+            d.ops.free(d, &f, 1)
+            raise ValueError(f"a frame of {n} octets, {self.name} has room for {f.room}")
+        if n:
+            memcpy(f.data, &data[0], n)
+        f.len = <unsigned int>n
+        f.flags = flags
+        if d.ops.tx_burst(d, &f, 1, now_ns) == 1:
+            return True
+        d.ops.free(d, &f, 1)
+        return False
+
+    def close(self):
+        """Ends the device. Frames still held stay readable and may be freed; counters stay readable."""
+        if not self.closed:
+            self.closed = True
+            self.dev.ops = &closed_ops
+            self.shutdown()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.close()
+
+    def __repr__(self):
+        state = " closed" if self.closed else ""
+        return f"<{type(self).__name__} {self.name} mtu={self.dev.mtu}{state}>"
