@@ -41,7 +41,7 @@ cdef extern from *:
         c = fw_two(p); y = fw_two(p + 2); m = fw_two(p + 4); d = fw_two(p + 6);
         if (c > 99 || y > 99 || m - 1 > 11 || d - 1 > 30) return 0;
         y += c * 100;
-        last = m == 2 ? 28 + (y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)) : 30 + ((m + (m >> 3)) & 1);
+        last = m == 2 ? 28u + (y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)) : 30 + ((m + (m >> 3)) & 1);
         if (d > last) return 0;
         *days = (int32_t)fw_days((int32_t)y, m, d);
         return 1;

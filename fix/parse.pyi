@@ -1,0 +1,1 @@
+"""Compiled: the parser, for `cimport fix.parse`. Its Python face is fix.Message."""

@@ -1,0 +1,263 @@
+"""Octets to fields: framing, CheckSum, field table, and where to go on behind a garbled message.
+
+FIX 4.4 volume 2, "Message format" and "Garbled messages": a message begins with BeginString(8), BodyLength(9) and
+MsgType(35) in that order and ends with CheckSum(10); one that does not, or whose BodyLength or CheckSum is wrong, is
+garbled and ignored. What is wrong inside a message that passes all this is told by fix_msg.error and left to the session.
+Not here: what tags mean (validate), sequence numbers (session).
+"""
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memchr, memcmp, memset
+
+from fix.digits cimport fix_digits_uint
+from fix.dictionary.datafields cimport FIX_DATA_PAIRS, fix_data_pairs
+from fix.message cimport (
+    FIX_GARBLED_BEGINSTRING, FIX_GARBLED_BODYLENGTH, FIX_GARBLED_CHECKSUM, FIX_GARBLED_MSGTYPE, FIX_GARBLED_NOT_FIX,
+    FIX_GARBLED_TOO_LONG, FIX_GARBLED_TRAILER, FIX_MAX_FIELDS, FIX_MAX_MESSAGE, FIX_OK,
+)
+
+cdef extern from "scan.h" nogil:
+    ctypedef struct fw_data_table:
+        uint32_t n
+    ctypedef struct fw_fault:
+        uint32_t error
+        uint32_t field
+        uint32_t tag
+    ctypedef int (*fw_scan_fn)(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum,
+                               const fw_data_table *t) noexcept nogil
+    ctypedef uint32_t (*fw_sum_fn)(const uint8_t *p, uint32_t n) noexcept nogil
+    bint fw_data_add(fw_data_table *t, uint32_t length, uint32_t data) noexcept
+    uint32_t fw_scan_general(const uint8_t *p, uint32_t i, uint32_t end, uint64_t *out, uint32_t k, uint32_t room,
+                             const fw_data_table *t, fw_fault *fault) noexcept
+    uint32_t fw_sum_plain(const uint8_t *p, uint32_t n) noexcept
+    int fw_scan_plain(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum,
+                      const fw_data_table *t) noexcept
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #if defined(__GLIBC__)
+    extern void *memmem(const void *, size_t, const void *, size_t);
+    #endif
+    /* "8=FIX.4." and "8=FIXT.1" as they are loaded */
+    static inline uint64_t fw_word(const char *s) { uint64_t x; memcpy(&x, s, 8); return x; }
+    """
+    void *memmem(const void *hay, size_t n, const void *needle, size_t k) noexcept nogil
+    uint64_t fw_word(const char *s) noexcept nogil
+    uint64_t fw_load8(const uint8_t *p) noexcept nogil
+    uint64_t fw_octets_equal(uint64_t x, uint8_t c) noexcept nogil
+    bint likely "__builtin_expect"(bint x, int one) noexcept nogil
+    int ctz64 "__builtin_ctzll"(uint64_t x) noexcept nogil
+
+cdef enum:
+    SOH = 1
+    SHORTEST = 26       # 8=FIX.4.4|9=5|35=0|10=000|
+    LONGEST_NEED = 4096  # FIX_RESYNC_TRAILER looks that far behind the announced end before it gives up
+
+cdef fw_data_table standard_pairs
+cdef fw_scan_fn scan = fw_scan_plain
+cdef fw_sum_fn octet_sum = fw_sum_plain
+
+
+cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil:
+    memset(m, 0, sizeof(fix_msg))
+    if fields == 0 or fields > FIX_MAX_FIELDS:
+        fields = FIX_MAX_FIELDS
+    if fields < 8:
+        fields = 8
+    m.fields = <fix_field *>malloc(fields * sizeof(fix_field) + 128)
+    if m.fields == NULL:
+        return False
+    m.room = fields
+    m.max_size = FIX_MAX_MESSAGE
+    return True
+
+
+cdef void fix_msg_free(fix_msg *m) noexcept nogil:
+    free(m.fields)
+    m.fields = NULL
+    m.room = m.count = 0
+
+
+cdef uint32_t fix_next_begin(const uint8_t *p, uint32_t n) noexcept nogil:
+    cdef const void *hit
+    cdef uint32_t k
+    if n < 2:
+        return n
+    hit = memmem(p + 1, n - 1, <const char *>b"8=FIX", 5)
+    if hit != NULL:
+        return <uint32_t>(<const uint8_t *>hit - p)
+    for k in range(4 if n > 5 else n - 1, 0, -1):
+        if memcmp(p + n - k, <const char *>b"8=FIX", k) == 0:
+            return n - k
+    return n
+
+
+cdef int garbled(fix_msg *m, const uint8_t *p, uint32_t n, int why, uint32_t total) noexcept nogil:
+    """Fill in `skip`. `total` is what BodyLength makes of the message, 0 if it could not be read."""
+    cdef const uint8_t *hit
+    cdef const uint8_t *soh
+    m.garbled = why
+    if m.resync == 1 and total != 0:        # FIX_RESYNC_TRAILER
+        if n < total:
+            m.need = total
+            return FIX_PARTIAL
+        # CheckSum(10) may stand exactly where BodyLength says, with the SOH before it one octet earlier
+        hit = <const uint8_t *>memmem(p + total - 8, n - (total - 8), <const char *>b"\x0110=", 4)
+        if hit != NULL:
+            soh = <const uint8_t *>memchr(hit + 4, SOH, <size_t>(p + n - (hit + 4)))
+            if soh != NULL:
+                m.skip = <uint32_t>(soh + 1 - p)
+                return FIX_GARBLED
+        if n - total < LONGEST_NEED:
+            m.need = n + 1
+            return FIX_PARTIAL
+    m.skip = fix_next_begin(p, n)
+    return FIX_GARBLED
+
+
+cdef int frame_prefix(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
+    """Fewer octets than any message has: PARTIAL as long as they may begin one."""
+    cdef uint32_t i, k = 10
+    cdef bint ok
+    for i in range(n if n < 5 else 5):
+        if p[i] != <uint8_t>(<const char *>b"8=FIX")[i]:
+            return garbled(m, p, n, FIX_GARBLED_NOT_FIX, 0)
+    if n > 5 and p[5] == 84:                            # T
+        k = 11
+    for i in range(5, n if n < k + 2 else k + 2):
+        if i == 5 and k == 11:
+            continue
+        if i == k - 5 or i == k - 3:
+            ok = p[i] == 46                             # .
+        elif i == k - 4 or i == k - 2:
+            ok = 48 <= p[i] <= 57
+        elif i == k - 1:
+            ok = p[i] == SOH
+        else:
+            ok = p[i] == (57 if i == k else 61)         # 9=
+            if not ok:
+                return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+        if not ok:
+            return garbled(m, p, n, FIX_GARBLED_BEGINSTRING, 0)
+    for i in range(k + 2, n):
+        if p[i] == SOH and i > k + 2:
+            break
+        if not 48 <= p[i] <= 57 or i > k + 8:
+            return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+    m.need = SHORTEST
+    return FIX_PARTIAL
+
+
+cdef inline uint32_t begin_string(const uint8_t *p) noexcept nogil:
+    """Octets of `8=FIX.n.m|` or `8=FIXT.n.m|` at p, or 0. 26 octets are readable."""
+    cdef uint64_t x = fw_load8(p)
+    cdef uint32_t k = 10
+    if x != fw_word(b"8=FIX.4."):
+        if memcmp(p, <const char *>b"8=FIX", 5) != 0:
+            return 0
+        if p[5] == 84:
+            k = 11
+        if p[k - 5] != 46 or not 48 <= p[k - 4] <= 57 or p[k - 3] != 46:
+            return 0
+    if not 48 <= p[k - 2] <= 57 or p[k - 1] != SOH:
+        return 0
+    return k
+
+
+cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
+    cdef uint32_t i, w, total, sum = 0
+    cdef uint64_t x, hit, length = 0
+    cdef int count
+    cdef fw_fault fault
+    cdef const fw_data_table *pairs = <const fw_data_table *>m.data_table
+    m.p = p
+    m.n = m.count = 0
+    if n < SHORTEST:
+        return frame_prefix(m, p, n)
+    # BeginString, BodyLength
+    i = begin_string(p)
+    if i == 0:
+        if memcmp(p, <const char *>b"8=FIX", 5) != 0:
+            return garbled(m, p, n, FIX_GARBLED_NOT_FIX, 0)
+        return garbled(m, p, n, FIX_GARBLED_BEGINSTRING, 0)
+    if p[i] != 57 or p[i + 1] != 61:
+        return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+    x = fw_load8(p + i + 2)
+    hit = fw_octets_equal(x, SOH)
+    w = <uint32_t>ctz64(hit | <uint64_t>1 << 63) >> 3
+    if hit == 0 or w == 0 or fix_digits_uint(p + i + 2, w, &length) != 0:
+        return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+    m.body = i + w + 3
+    total = m.body + <uint32_t>length + 7
+    if length < 5:
+        return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+    if total > m.max_size or total > FIX_MAX_MESSAGE:
+        return garbled(m, p, n, FIX_GARBLED_TOO_LONG, 0)
+    # MsgType. All of `35=x` is there as soon as `total` octets are, and it is judged when its four octets are.
+    if n >= m.body + 4 and (memcmp(p + m.body, <const char *>b"35=", 3) != 0 or p[m.body + 3] == SOH):
+        return garbled(m, p, n, FIX_GARBLED_MSGTYPE, total)
+    if n < total:
+        m.need = total
+        return FIX_PARTIAL
+    # |10=ddd| where BodyLength says
+    x = fw_load8(p + total - 8)
+    if (x & <uint64_t>0xff000000ffffffff) != <uint64_t>0x010000003d303101:
+        return garbled(m, p, n, FIX_GARBLED_TRAILER, total)
+    x = (x >> 32 & 0xffffff) ^ 0x303030
+    if (x | (x + 0x767676)) & 0x808080:
+        return garbled(m, p, n, FIX_GARBLED_TRAILER, total)
+    if pairs == NULL:
+        pairs = &standard_pairs
+    count = scan(p, total, <uint64_t *>m.fields, m.room, &sum, pairs)
+    if sum != (x & 0xff) * 100 + (x >> 8 & 0xff) * 10 + (x >> 16):
+        return garbled(m, p, n, FIX_GARBLED_CHECKSUM, total)
+    m.n = total
+    m.error = FIX_OK
+    if count < 0:
+        count = irregular(m, total, w, pairs, &fault)
+    m.count = <uint32_t>count
+    # the field MsgType has at least one octet, and its SOH is not among them
+    w = m.fields[2].len
+    m.MsgType = (fw_load8(p + m.body + 3) & (~<uint64_t>0 >> (64 - 8 * w))) if w <= 8 else 0
+    return FIX_COMPLETE
+
+
+cdef int irregular(fix_msg *m, uint32_t total, uint32_t w, const fw_data_table *pairs, fw_fault *fault) noexcept nogil:
+    """The field table where the fast scanner would not decide; sets m.error."""
+    cdef uint32_t k
+    m.fields[0].tag = 8
+    m.fields[0].off = 2
+    m.fields[0].len = <uint16_t>(m.body - w - 6)
+    m.fields[1].tag = 9
+    m.fields[1].off = <uint16_t>(m.body - w - 1)
+    m.fields[1].len = <uint16_t>w
+    k = fw_scan_general(m.p, m.body, total - 7, <uint64_t *>m.fields, 2, m.room - 1, pairs, fault)
+    m.fields[k].tag = 10
+    m.fields[k].off = <uint16_t>(total - 4)
+    m.fields[k].len = 3
+    if fault.error != FIX_OK:
+        m.error = fault.error
+        m.error_field = fault.field
+        m.error_tag = fault.tag
+    return <int>(k + 1)
+
+
+cdef uint32_t fix_octet_sum(const uint8_t *p, uint32_t n) noexcept nogil:
+    return octet_sum(p, n)
+
+
+cdef int fix_use_isa(int isa) noexcept nogil:
+    global scan, octet_sum
+    scan = fw_scan_plain
+    octet_sum = fw_sum_plain
+    return FIX_ISA_SCALAR
+
+
+cdef void fill_pairs() noexcept:
+    cdef int i
+    for i in range(FIX_DATA_PAIRS):
+        fw_data_add(&standard_pairs, fix_data_pairs[i][0], fix_data_pairs[i][1])
+
+
+fill_pairs()
+fix_use_isa(FIX_ISA_AVX512)
