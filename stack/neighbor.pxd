@@ -4,7 +4,7 @@
 # Below netif: knows a device and addresses, no datagram. Everything is allocated by `neighbors_init`.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from dpdk_py.device cimport device
+from dpdk_py.device cimport device, frame
 
 cdef enum neighbor_state:
     NEIGHBOR_FREE = 0
@@ -32,6 +32,11 @@ cdef struct neighbor:
     uint64_t used_ns            # a frame last went there
     uint64_t refresh_ns         # asked again when used after this
     uint64_t deadline_ns        # next request or giving up; UINT64_MAX: none
+
+cdef struct neighbor_slot:
+    uint32_t len
+    uint16_t flags              # frame_flag: what the device shall still compute
+    uint16_t next               # the next one waiting, or free
 
 cdef struct neighbor_stats:
     uint64_t rx_requests        # for our address: answered
@@ -68,7 +73,7 @@ cdef struct neighbor_config:
     uint8_t probes              # RFC 5227 probes before the address is used, 0: none
     uint64_t retry_ns           # after the first request; doubled after each (RFC 1122 2.3.2.1: not under 1 s)
     uint64_t refresh_ns         # age at which a used entry is confirmed
-    uint64_t probe_ns           # between probes
+    uint64_t probe_ns           # least time between probes (RFC 5227: 1 s)
 
 cdef struct neighbor_table:
     device *dev
@@ -83,10 +88,8 @@ cdef struct neighbor_table:
     uint32_t hash_key           # from the seed: which addresses collide is not an attacker's choice
     uint16_t free_head
     uint16_t used               # entries in use
-    uint16_t unasked            # of those: made from somebody's request to us
     uint8_t *slots              # waiting frames, slot_room octets each
-    uint16_t *slot_len
-    uint16_t *slot_next
+    neighbor_slot *slot         # what is in each
     uint32_t slot_room
     uint16_t slot_head          # first free slot
     uint64_t deadline_ns        # earliest of all; UINT64_MAX: none
@@ -94,7 +97,8 @@ cdef struct neighbor_table:
     uint8_t acd_count
     uint64_t acd_deadline_ns
     uint64_t defended_ns        # RFC 5227: at most one defence each 10 s
-    uint64_t random
+    uint64_t random             # state of random_next
+    uint16_t vlan               # VLAN id of our tag, 0: untagged
     neighbor_failed_fn on_failed
     neighbor_conflict_fn on_conflict
     void *ctx
@@ -106,17 +110,18 @@ cdef enum arp_verdict:
     ARP_CONFLICT = 3
 
 cdef void neighbor_config_default(neighbor_config *config) noexcept nogil
-# False: no memory, or a limit is out of its range. One `neighbors_free` undoes it.
+# False: no memory, or a limit of `config` is out of its range. `neighbors_free` undoes it, once or more often.
 cdef bint neighbors_init(neighbor_table *t, device *dev, uint32_t addr, uint32_t mask, const neighbor_config *config,
-                         uint64_t seed) noexcept nogil
+                         uint16_t vlan, uint64_t seed) noexcept nogil
 cdef void neighbors_free(neighbor_table *t) noexcept nogil
 # Begins to probe for, or announces, our address; the rest follows by neighbors_poll.
 cdef void neighbors_start(neighbor_table *t, uint64_t now_ns) noexcept nogil
 
 # Entry whose mac may be used at once, or NULL. A due refresh is sent beside it.
 cdef neighbor *neighbor_find(neighbor_table *t, uint32_t addr, uint64_t now_ns) noexcept nogil
-# The Ethernet frame of n octets waits (copied) until addr is known, and the question goes out. False: refused, counted.
-cdef bint neighbor_queue(neighbor_table *t, uint32_t addr, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept nogil
+# A copy of the frame waits until addr is known, and the question goes out. Its Ethernet header is complete but for
+# the destination. False: refused, counted. The frame stays the caller's.
+cdef bint neighbor_queue(neighbor_table *t, uint32_t addr, const frame *f, uint64_t now_ns) noexcept nogil
 # False: table full.
 cdef bint neighbor_add_static(neighbor_table *t, uint32_t addr, const uint8_t *mac, uint64_t now_ns) noexcept nogil
 cdef bint neighbor_remove(neighbor_table *t, uint32_t addr) noexcept nogil

@@ -5,6 +5,7 @@
 # a poller for its timers. Nothing here allocates after netif_init, and time is always an argument.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from dpdk_py.base cimport Device
 from dpdk_py.device cimport device, frame
 from .neighbor cimport neighbor, neighbor_config, neighbor_table
 from .wire.ipv4 cimport ipv4_hdr
@@ -22,7 +23,7 @@ cdef enum netif_verdict:
     # and the drops, in the order in which they are found
     RX_SHORT = 4                # no whole Ethernet header
     RX_OTHER_MAC = 5            # for another station
-    RX_VLAN = 6                 # two tags
+    RX_VLAN = 6                 # two tags, or another VLAN than ours
     RX_ETHERTYPE = 7            # neither IPv4 nor ARP
     RX_ARP_IGNORED = 8          # for others, and about nobody we know
     RX_ARP_MALFORMED = 9
@@ -78,7 +79,7 @@ cdef struct netif:
     uint32_t addr               # ours, host order
     uint32_t mask
     uint32_t gateway            # 0: none
-    uint16_t mtu
+    uint16_t vlan               # VLAN id of our frames, 0: untagged, and any one tag is tolerated
     uint16_t ip_id              # next identification of a datagram that may be fragmented
     uint8_t mac[6]
     uint64_t mac_word           # mac as mac_load gives it
@@ -101,12 +102,13 @@ cdef struct netif_config:
     uint32_t mask
     uint32_t gateway
     uint64_t seed               # of everything random: ISN key, ports, identification
-    bint announce               # RFC 5227: announce (and, with neighbors.probes, probe) at netif_start
+    uint16_t vlan
     neighbor_config neighbors
 
 cdef void netif_config_default(netif_config *config) noexcept nogil
 cdef bint netif_init(netif *nif, device *dev, const netif_config *config) noexcept nogil     # False: no memory
 cdef void netif_free(netif *nif) noexcept nogil
+# Announces our address (RFC 5227), after probing for it if neighbors.probes says so. Without it nothing is announced.
 cdef void netif_start(netif *nif, uint64_t now_ns) noexcept nogil
 cdef bint netif_add_poller(netif *nif, netif_poll_fn poll, netif_deadline_fn deadline, void *ctx) noexcept nogil
 
@@ -122,3 +124,8 @@ cdef bint netif_alloc(netif *nif, frame *f) noexcept nogil
 # The frame (IPv4 header at f.data + ETH_HLEN, f.len set) goes to dst's next hop. It is no longer the caller's, whatever
 # is returned. False: not sent and not waiting for ARP either (counted).
 cdef bint netif_output(netif *nif, frame *f, uint32_t dst, uint64_t now_ns) noexcept nogil
+
+
+cdef class Netif:
+    cdef netif *nif
+    cdef Device device          # kept alive

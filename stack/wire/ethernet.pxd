@@ -68,3 +68,14 @@ cdef inline uint32_t eth_emit(uint8_t *p, const uint8_t *dst, const uint8_t *src
     mac_copy(p + ETH_ALEN, src)
     store_be16(p + 12, ethertype)
     return ETH_HLEN
+
+
+cdef inline uint32_t eth_emit_tagged(uint8_t *p, const uint8_t *dst, const uint8_t *src, uint16_t tci,
+                                     uint16_t ethertype) noexcept nogil:
+    """Write a header with an 802.1Q tag, 18 octets, at `p`; returns 18."""
+    mac_copy(p, dst)
+    mac_copy(p + ETH_ALEN, src)
+    store_be16(p + 12, ETHERTYPE_VLAN)
+    store_be16(p + 14, tci)
+    store_be16(p + 16, ethertype)
+    return ETH_HLEN + ETH_VLAN_HLEN

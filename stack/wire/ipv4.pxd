@@ -37,6 +37,20 @@ cdef struct ipv4_hdr:
     uint16_t payload_len        # by total_length: Ethernet's padding is left out
 
 
+cdef inline void ipv4_fill(ipv4_hdr *ip, const uint8_t *p, uint16_t hlen) noexcept nogil:
+    ip.p = p
+    ip.hlen = hlen
+    ip.tos = p[1]
+    ip.identification = load_be16(p + 4)
+    ip.fragment = load_be16(p + 6)
+    ip.ttl = p[8]
+    ip.protocol = p[9]
+    ip.source = load_be32(p + 12)
+    ip.destination = load_be32(p + 16)
+    ip.payload = p + hlen
+    ip.payload_len = <uint16_t>(ip.total_length - hlen)
+
+
 cdef inline bint ipv4_parse(ipv4_hdr *ip, const uint8_t *p, uint32_t n) noexcept nogil:
     """Fill `ip` from `n` octets behind the Ethernet header; False if they cannot be IPv4.
 
@@ -50,17 +64,24 @@ cdef inline bint ipv4_parse(ipv4_hdr *ip, const uint8_t *p, uint32_t n) noexcept
     ip.total_length = load_be16(p + 2)
     if hlen < IPV4_HLEN or hlen > ip.total_length or ip.total_length > n:
         return False
-    ip.p = p
-    ip.hlen = hlen
-    ip.tos = p[1]
-    ip.identification = load_be16(p + 4)
-    ip.fragment = load_be16(p + 6)
-    ip.ttl = p[8]
-    ip.protocol = p[9]
-    ip.source = load_be32(p + 12)
-    ip.destination = load_be32(p + 16)
-    ip.payload = p + hlen
-    ip.payload_len = <uint16_t>(ip.total_length - hlen)
+    ipv4_fill(ip, p, hlen)
+    return True
+
+
+cdef inline bint ipv4_parse_quoted(ipv4_hdr *ip, const uint8_t *p, uint32_t n) noexcept nogil:
+    """Fill `ip` from the header an ICMP error quotes, with at least 8 octets behind it; False if it is not there.
+
+    `payload_len` is what the datagram had; of it n - hlen octets follow the header here. RFC 792 quotes 8, RFC 1812
+    section 4.3.2.3 as much as fits into 576.
+    """
+    cdef uint16_t hlen
+    if n < IPV4_HLEN + 8 or (p[0] >> 4) != 4:
+        return False
+    hlen = <uint16_t>((p[0] & 0x0F) * 4)
+    ip.total_length = load_be16(p + 2)
+    if hlen < IPV4_HLEN or <uint32_t>hlen + 8 > n or hlen + 8 > ip.total_length:
+        return False
+    ipv4_fill(ip, p, hlen)
     return True
 
 

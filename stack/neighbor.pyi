@@ -1,0 +1,1 @@
+# Functions for other Cython modules only (neighbor.pxd); nothing here is visible from Python.
