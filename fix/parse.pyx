@@ -5,7 +5,7 @@ MsgType(35) in that order and ends with CheckSum(10); one that does not, or whos
 garbled and ignored. What is wrong inside a message that passes all this is told by fix_msg.error and left to the session.
 Not here: what tags mean (validate), sequence numbers (session).
 """
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memset
 
 from fix.digits cimport fix_digits_uint
