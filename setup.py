@@ -74,6 +74,7 @@ EXTENSIONS = [
     ext("dpdk_py.base"),
     ext("dpdk_py.pair"),
     ext("dpdk_py.impair"),
+    ext("dpdk_py.capture"),
     ext("dpdk_py.pcap"),
     ext("dpdk_py.afpacket"),
     ext("stack.netif"),

@@ -14,10 +14,11 @@ from dpdk_py.errors import BackendUnavailable, DeviceError, DpdkError, PcapError
 if TYPE_CHECKING:
     from dpdk_py.afpacket import AfPacketDevice
     from dpdk_py.base import Device, Frame
+    from dpdk_py.capture import PcapngWriter, PcapReader
     from dpdk_py.eal import Eal
     from dpdk_py.impair import Impairment
     from dpdk_py.pair import PairDevice
-    from dpdk_py.pcap import PcapDevice, PcapngWriter, PcapReader, PcapWriter
+    from dpdk_py.pcap import PcapDevice, PcapWriter
     from dpdk_py.port import DpdkDevice
 
 __all__ = [
@@ -28,8 +29,8 @@ __all__ = [
 
 _MODULE = {
     "AfPacketDevice": "afpacket", "Device": "base", "DpdkDevice": "port", "Eal": "eal", "Frame": "base",
-    "Impairment": "impair", "PairDevice": "pair", "PcapDevice": "pcap", "PcapReader": "pcap", "PcapWriter": "pcap",
-    "PcapngWriter": "pcap",
+    "Impairment": "impair", "PairDevice": "pair", "PcapDevice": "pcap", "PcapReader": "capture", "PcapWriter": "pcap",
+    "PcapngWriter": "capture",
 }
 
 # what follows the colon, for the message when it is missing
