@@ -169,7 +169,8 @@ class Namespace:
     def start(self, argv: Sequence[str], ready: str | None = None, timeout: float = 20.0,
               env: Mapping[str, str] | None = None) -> Process:
         """Start `argv` here and, if `ready` is given, return once it has printed that."""
-        full = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **(env or {})}
+        path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
+        full = {**os.environ, "PYTHONPATH": path, **(env or {})}
         process = Process([*self.prefix(), *argv], full, " ".join(argv)[:200])
         self._processes.append(process)
         if ready is not None:
