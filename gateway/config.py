@@ -296,7 +296,7 @@ class _Checker:
 
     def table(self, data: dict[str, Any], keys: dict[str, Key], path: tuple[str | int, ...]) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for key, value in data.items():
+        for key in data:
             if key not in keys:
                 where = f" of [[{path[0]}]]" if path else ""
                 hint = _suggestion(key, keys)

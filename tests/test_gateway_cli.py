@@ -1,5 +1,4 @@
 """The command itself: exit codes, one sentence for a mistake, and what starting it may not import."""
-import json
 import os
 import subprocess
 import sys
@@ -8,8 +7,8 @@ import pytest
 
 from gateway import cli
 
-HEAVY = {"numpy", "scapy", "hypothesis", "matplotlib", "asyncio", "importlib.metadata", "inspect", "dataclasses", "typing",
-         "json", "tomllib", "gateway.engine", "gateway.demo", "gateway.show", "gateway.replay", "gateway.run",
+HEAVY = {"numpy", "scapy", "hypothesis", "matplotlib", "asyncio", "importlib.metadata", "inspect", "dataclasses",
+         "typing", "json", "tomllib", "gateway.engine", "gateway.demo", "gateway.show", "gateway.replay", "gateway.run",
          "gateway.config", "dpdk_py.eal", "dpdk_py.port", "difflib", "ipaddress"}
 
 
@@ -79,7 +78,8 @@ def test_an_end(text, what):
     assert cli.end(text, "--us") == what
 
 
-@pytest.mark.parametrize("text", ["10.0.0", "host", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", "", "::1"])
+@pytest.mark.parametrize("text", ["10.0.0", "host", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", "",
+                                  "::1"])
 def test_no_end(text):
     with pytest.raises(cli.Mistake, match="--us is "):
         cli.end(text, "--us")
