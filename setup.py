@@ -84,6 +84,7 @@ EXTENSIONS = [
     ext("stack.tcp_output"),
     ext("stack.tcp"),
     ext("stack.tap"),
+    ext("stack.tap_face"),
     ext("stack.face"),
     ext("fix.parse"),
     ext("fix.encode"),

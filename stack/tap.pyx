@@ -1,0 +1,604 @@
+"""Passive reassembly: both directions of TCP connections in a capture or on a mirror port, every octet once and in order.
+
+RFC 9293 section 3.4 (sequence numbers) and 3.10.7.4 as an observer can follow them; the contract, and what differs from
+an endpoint, is in tap.pxd. Memory is bounded by two numbers: connections, and octets that wait. No FIX here.
+"""
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from stack.reassembly cimport reass_append, reass_consume, reass_give_up, reass_init, reass_insert, reass_memory, \
+    reass_next
+from stack.seqnum cimport seq_gt, seq_le, seq_lt
+from stack.wire.checksum cimport csum_fold, csum_partial, csum_pseudo
+from stack.wire.ethernet cimport ETHERTYPE_IPV4, eth_hdr, eth_parse
+from stack.wire.ipv4 cimport IPPROTO_TCP, IPV4_HLEN, IPV4_MF, IPV4_OFFSET
+from stack.wire.octets cimport likely, load_be16, load_be32
+from stack.wire.tcp cimport TCP_ACK, TCP_SYN, tcp_parse, tcp_seg
+
+# Octets that may wait in a stream. A buffer is twice as large (reass_memory); a stream begins with the smallest and moves.
+cdef uint32_t[3] tap_limits = [8 * 1024, 128 * 1024, 1024 * 1024]
+cdef enum:
+    TAP_HOLD_SIZE = 1               # class that holds TAP_BACK and what follows
+    TAP_FAR = 1 << 24               # text further than this from where the stream is does not belong to it
+    TAP_STRAYS = 3
+
+
+cdef bint tap_init(tap *t, const tap_sink *sink, uint32_t flows, uint64_t memory) noexcept nogil:
+    cdef uint32_t buckets = 16
+    memset(t, 0, sizeof(tap))
+    t.sink = sink[0]
+    t.n_flows = flows
+    while buckets < flows:
+        buckets *= 2
+    t.bucket_mask = buckets - 1
+    t.buckets = <tap_flow **>calloc(buckets, sizeof(tap_flow *))
+    t.flows = <tap_flow *>calloc(flows, sizeof(tap_flow))
+    t.max_memory = memory
+    t.grace_ns = 3_000_000_000
+    if t.buckets == NULL or t.flows == NULL:
+        tap_free(t)
+        return False
+    return True
+
+
+cdef void tap_free(tap *t) noexcept nogil:
+    """Give all memory back; what still waits is lost (tap_finish first)."""
+    while t.oldest != NULL:
+        tap_release(t, &t.oldest.flow.stream[t.oldest.direction])
+    while tap_squeeze(t):
+        pass
+    free(t.buckets)
+    free(t.flows)
+    t.buckets = NULL
+    t.flows = NULL
+
+
+# -- a packet comes in
+
+cdef void tap_ethernet(tap *t, const uint8_t *p, uint32_t n, bint cut, int64_t ts_ns) noexcept nogil:
+    cdef eth_hdr eth
+    if not eth_parse(&eth, p, n) or eth.ethertype != ETHERTYPE_IPV4:
+        t.stats.packets += 1
+        t.stats.not_ipv4 += 1
+        return
+    tap_ipv4(t, eth.payload, eth.payload_len, cut, ts_ns)
+
+
+cdef void tap_ipv4(tap *t, const uint8_t *p, uint32_t n, bint cut, int64_t ts_ns) noexcept nogil:
+    """Headers must be whole, text need not be: the observer takes what was captured, which ipv4_parse refuses."""
+    cdef tcp_seg seg
+    cdef uint32_t hlen, total, source, destination
+    t.stats.packets += 1
+    if n < IPV4_HLEN or p[0] >> 4 != 4:
+        t.stats.not_ipv4 += 1
+        return
+    hlen = (p[0] & 15) * 4
+    total = load_be16(p + 2)
+    if total == 0 and not cut:
+        total = n                   # a host that leaves segmentation to its NIC captures larger packets than the field can say
+    if hlen < IPV4_HLEN or hlen > total:
+        t.stats.malformed += 1
+        return
+    if load_be16(p + 6) & (IPV4_MF | IPV4_OFFSET):
+        t.stats.fragments += 1
+        return
+    if p[9] != IPPROTO_TCP:
+        t.stats.not_tcp += 1
+        return
+    if hlen > n or not tcp_parse(&seg, p + hlen, (total if total < n else n) - hlen) or seg.hlen > total - hlen:
+        t.stats.malformed += 1
+        return
+    source = load_be32(p + 12)
+    destination = load_be32(p + 16)
+    if total > n:
+        t.stats.cut += 1
+    elif t.checksums and csum_fold(csum_partial(p + hlen, total - hlen, csum_pseudo(
+            source, destination, IPPROTO_TCP, total - hlen))) != 0:
+        t.stats.bad_checksum += 1
+        return
+    tap_segment(t, source, destination, &seg, ts_ns)
+
+
+cdef void tap_segment(tap *t, uint32_t source, uint32_t destination, const tcp_seg *seg, int64_t ts_ns) noexcept nogil:
+    cdef tap_flow *flow
+    cdef tap_stream *s
+    cdef tap_stream *back
+    cdef uint32_t seq = seg.seq
+    cdef int d
+    t.stats.segments += 1
+    if source < destination or (source == destination and seg.source_port <= seg.destination_port):
+        d = 0
+        flow = tap_lookup(t, source, seg.source_port, destination, seg.destination_port)
+    else:
+        d = 1
+        flow = tap_lookup(t, destination, seg.destination_port, source, seg.source_port)
+    if seg.flags & TCP_SYN:
+        tap_syn(t, flow, d, seq)
+        seq += 1
+    flow.segments += 1
+    s = &flow.stream[d]
+    back = &flow.stream[d ^ 1]
+    if seg.flags & TCP_ACK and (not back.ack_seen or seq_gt(seg.ack, back.acked)):
+        back.ack_seen = True
+        back.acked = seg.ack
+    if seg.text_len:
+        tap_text(t, flow, d, seq, seg.text, seg.text_len, ts_ns)
+    if s.wait != NULL:
+        tap_patience(t, flow, d, ts_ns)
+    if back.wait != NULL:
+        tap_patience(t, flow, d ^ 1, ts_ns)
+
+
+cdef void tap_syn(tap *t, tap_flow *flow, int d, uint32_t isn) noexcept nogil:
+    """A SYN begins its stream; one with another ISN than the stream has begins another connection on the same ports."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b
+    if s.syn_seen and s.isn == isn:
+        return
+    if s.state != TAP_NOTHING and (s.syn_seen or s.first - (isn + 1) > TAP_BACK):
+        tap_renew(t, flow)
+    s.syn_seen = True
+    s.isn = isn
+    if s.state == TAP_NOTHING:
+        s.nxt = isn + 1
+        s.high = isn + 1
+        s.state = TAP_LIVE
+    elif s.state == TAP_HELD:
+        # Captured behind its own text: now the beginning is known, nothing lies before it.
+        b = s.wait
+        b.r.head += isn + 1 - b.r.nxt
+        b.r.nxt = isn + 1
+        s.nxt = isn + 1
+        s.state = TAP_LIVE
+        if b.r.count and b.r.ranges[0].seq == b.r.nxt:
+            tap_advance(t, flow, d)
+
+
+# -- text
+
+cdef void tap_text(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p, uint32_t n, int64_t ts_ns) noexcept nogil:
+    """Text of `n` octets at `seq`: what is new of it goes up or waits."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef uint32_t used
+    if s.state == TAP_NOTHING:
+        s.state = TAP_HELD
+        s.first = seq
+        s.high = seq
+        s.nxt = seq - TAP_BACK
+        if not tap_wait(t, flow, d, TAP_HOLD_SIZE, s.nxt, ts_ns):
+            s.state = TAP_LIVE
+            s.nxt = seq
+    if s.wait != NULL:
+        tap_keep(t, flow, d, seq, p, n, ts_ns)
+        return
+    if seq_lt(seq, s.nxt):
+        if s.nxt - seq > TAP_FAR:
+            tap_stray(t, flow, d, seq, p, n, ts_ns)
+            return
+        t.stats.retransmissions += 1
+        if seq_le(seq + n, s.nxt):
+            return
+        p += s.nxt - seq
+        n -= s.nxt - seq
+        seq = s.nxt
+    if likely(seq == s.nxt):
+        s.nxt += n
+        s.high = s.nxt
+        s.need = 0
+        used = t.sink.on_text(t.sink.ctx, flow, d, p, n, False, ts_ns)
+        if used < n:
+            tap_leave(t, flow, d, p + used, n - used, ts_ns)
+        return
+    if tap_wait(t, flow, d, tap_size(seq + n - s.nxt), s.nxt, ts_ns):
+        tap_keep(t, flow, d, seq, p, n, ts_ns)
+
+
+cdef void tap_leave(tap *t, tap_flow *flow, int d, const uint8_t *p, uint32_t n, int64_t ts_ns) noexcept nogil:
+    """The last n octets before nxt are the beginning of something: they wait for the rest of it."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef uint32_t size = tap_size(n)
+    if n <= tap_limits[size] and tap_wait(t, flow, d, size, s.nxt - n, ts_ns):
+        reass_append(&s.wait.r, p, n)
+    else:
+        t.sink.on_text(t.sink.ctx, flow, d, p, n, True, ts_ns)
+
+
+cdef void tap_keep(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p, uint32_t n, int64_t ts_ns) noexcept nogil:
+    """Text for a stream in which something waits: into the buffer, and up if that closes a hole."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b
+    cdef uint32_t gained
+    cdef uint64_t duplicate, refused
+    if not tap_fits(t, flow, d, seq + n):
+        tap_stray(t, flow, d, seq, p, n, ts_ns)
+        return
+    b = s.wait
+    if b != NULL and seq_gt(seq + n, b.r.nxt - b.r.held + b.r.limit):
+        t.stats.gaps += 1                           # nothing waits and still it is too far: a hole larger than any buffer
+        t.stats.gap_octets += seq - s.nxt
+        s.nxt = seq
+        tap_release(t, s)
+    if s.wait == NULL:                              # what waited was given up to make room
+        tap_text(t, flow, d, seq, p, n, ts_ns)
+        return
+    duplicate = b.r.duplicate
+    refused = b.r.refused
+    gained = reass_insert(&b.r, seq, p, n)
+    if b.r.refused != refused:                      # a range more than there is room for
+        tap_give_up(t, flow, d)
+        tap_text(t, flow, d, seq, p, n, ts_ns)
+        return
+    if b.r.duplicate != duplicate:
+        t.stats.retransmissions += 1
+    elif seq_lt(seq, s.high):
+        t.stats.out_of_order += 1
+    if seq_gt(seq + n, s.high):
+        s.high = seq + n
+    if b.r.count:
+        tap_note(b, seq + n, ts_ns)
+    if gained:
+        s.state = TAP_LIVE
+        s.nxt = b.r.nxt
+        if ts_ns > b.latest_ns:
+            b.latest_ns = ts_ns
+        tap_deliver(t, flow, d, False)
+
+
+cdef void tap_stray(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p, uint32_t n, int64_t ts_ns) noexcept nogil:
+    """Text too far from the stream to belong to it. Several that follow each other are a connection whose SYN was missed."""
+    cdef tap_stream *s = &flow.stream[d]
+    t.stats.outside += 1
+    s.strays = s.strays + 1 if s.strays and seq == s.stray_nxt else 1
+    s.stray_nxt = seq + n
+    if s.strays == TAP_STRAYS:
+        tap_renew(t, flow)
+        tap_text(t, flow, d, seq, p, n, ts_ns)
+
+
+cdef void tap_renew(tap *t, tap_flow *flow) noexcept nogil:
+    """Another connection between the same ends."""
+    tap_drain(t, flow, 0)
+    tap_drain(t, flow, 1)
+    memset(flow.stream, 0, sizeof(flow.stream))
+    flow.segments = 0
+    flow.number = t.stats.flows
+    t.stats.flows += 1
+
+
+cdef void tap_deliver(tap *t, tap_flow *flow, int d, bint last) noexcept nogil:
+    """Pass up what waits in order, if it is enough or nothing follows; the buffer goes when nothing is left in it."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b = s.wait
+    cdef const uint8_t *p
+    cdef uint32_t n = reass_next(&b.r, &p), used
+    if n and (last or n >= s.need):
+        s.need = 0
+        used = t.sink.on_text(t.sink.ctx, flow, d, p, n, last, b.latest_ns)
+        reass_consume(&b.r, n if last else used)
+    if b.r.held == 0 and b.r.count == 0 and s.state == TAP_LIVE:
+        tap_release(t, s)
+
+
+cdef void tap_give_up(tap *t, tap_flow *flow, int d) noexcept nogil:
+    """The first hole will not be filled: what lies before it is the end of a piece, what lies behind begins another."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b = s.wait
+    if b.r.held:
+        tap_deliver(t, flow, d, True)
+        if s.wait == NULL:
+            return
+    if b.r.count == 0:
+        return
+    if s.state == TAP_HELD:
+        s.state = TAP_LIVE
+    else:
+        t.stats.gaps += 1
+        t.stats.gap_octets += b.r.ranges[0].seq - b.r.nxt
+    tap_advance(t, flow, d)
+
+
+cdef void tap_advance(tap *t, tap_flow *flow, int d) noexcept nogil:
+    """Go on at the first range. Its text goes up as it was captured, piece by piece, each with its time."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b = s.wait
+    cdef const uint8_t *p
+    cdef uint32_t begin, upto, best, i, left, used
+    b.latest_ns = 0
+    b.covered = False
+    reass_give_up(&b.r)
+    s.nxt = b.r.nxt
+    begin = s.nxt - b.r.held                        # sequence number of the first octet not yet passed up
+    upto = begin
+    while upto != s.nxt:
+        best = b.marks
+        for i in range(b.marks):
+            if seq_gt(b.mark[i].end, upto) and (best == b.marks or seq_lt(b.mark[i].end, b.mark[best].end)):
+                best = i
+        if best == b.marks:
+            upto = s.nxt
+        else:
+            upto = b.mark[best].end if seq_lt(b.mark[best].end, s.nxt) else s.nxt
+            if b.mark[best].ts_ns > b.latest_ns:
+                b.latest_ns = b.mark[best].ts_ns
+        left = reass_next(&b.r, &p) - (s.nxt - upto)
+        if left >= s.need:
+            s.need = 0
+            used = t.sink.on_text(t.sink.ctx, flow, d, p, left, False, b.latest_ns)
+            reass_consume(&b.r, used)
+    if b.r.held == 0 and b.r.count == 0:
+        tap_release(t, s)
+
+
+cdef void tap_note(tap_buffer *b, uint32_t end, int64_t ts_ns) noexcept nogil:
+    """Remember when the text that ends at `end` came; the places of what went up are used again."""
+    cdef uint32_t i, k = 0
+    if b.marks == TAP_MARKS:
+        for i in range(b.marks):
+            if seq_gt(b.mark[i].end, b.r.nxt - b.r.held):
+                b.mark[k] = b.mark[i]
+                k += 1
+        b.marks = k if k < TAP_MARKS else TAP_MARKS - 1
+    b.mark[b.marks].end = end
+    b.mark[b.marks].ts_ns = ts_ns
+    b.marks += 1
+
+
+cdef void tap_patience(tap *t, tap_flow *flow, int d, int64_t ts_ns) noexcept nogil:
+    """Give a hole up once its receiver has had the octets for a while: they were not captured."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b = s.wait
+    cdef uint32_t seq
+    if b.r.count == 0 or not s.ack_seen:
+        return
+    seq = b.r.ranges[0].end if s.state == TAP_HELD else b.r.ranges[0].seq
+    if seq_lt(s.acked, seq):
+        b.covered = False
+    elif not b.covered or b.covered_seq != seq:
+        b.covered = True
+        b.covered_seq = seq
+        b.covered_ns = ts_ns
+        b.covered_segments = flow.segments
+    elif ts_ns - b.covered_ns >= t.grace_ns and flow.segments - b.covered_segments >= TAP_GRACE_SEGMENTS:
+        tap_give_up(t, flow, d)
+
+
+# -- buffers
+
+cdef uint32_t tap_size(uint32_t n) noexcept nogil:
+    """The smallest class of buffers for n octets, or the largest."""
+    cdef uint32_t size = 0
+    while size + 1 < TAP_SIZES and tap_limits[size] < n:
+        size += 1
+    return size
+
+
+cdef bint tap_fits(tap *t, tap_flow *flow, int d, uint32_t end) noexcept nogil:
+    """Make the stream's buffer reach to `end`: a larger one, then holes given up, then the unfinished message.
+
+    False if that would be unreasonable: `end` lies far from the stream. Afterwards s.wait may be NULL, or still too small
+    with nothing in it.
+    """
+    cdef tap_stream *s = &flow.stream[d]
+    cdef uint32_t base = s.wait.r.nxt - s.wait.r.held
+    if seq_le(end, base + s.wait.r.limit):
+        return base - end <= TAP_FAR or seq_gt(end, base)
+    if s.ack_seen and seq_gt(end, s.acked + TAP_FAR):
+        return False
+    while s.wait != NULL and seq_gt(end, s.wait.r.nxt - s.wait.r.held + s.wait.r.limit):
+        if s.wait.size + 1 < TAP_SIZES and tap_grow(t, s):
+            continue
+        if s.wait == NULL or (s.wait.r.count == 0 and s.wait.r.held == 0):
+            break
+        if s.wait.r.count:
+            tap_give_up(t, flow, d)
+        else:
+            tap_deliver(t, flow, d, True)
+    return True
+
+
+cdef bint tap_wait(tap *t, tap_flow *flow, int d, uint32_t size, uint32_t nxt, int64_t ts_ns) noexcept nogil:
+    """Give the stream an empty buffer whose next octet is `nxt`; the oldest of others are squeezed out for it."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_buffer *b = tap_take(t, size)
+    if b == NULL:
+        return False
+    reass_init(&b.r, b.r.buf, tap_limits[size], nxt)
+    b.marks = 0
+    b.covered = False
+    b.latest_ns = ts_ns
+    b.since_ns = ts_ns
+    b.flow = flow
+    b.direction = d
+    b.newer = NULL
+    b.older = t.newest
+    if t.newest != NULL:
+        t.newest.newer = b
+    else:
+        t.oldest = b
+    t.newest = b
+    s.wait = b
+    return True
+
+
+cdef tap_buffer *tap_take(tap *t, uint32_t size) noexcept nogil:
+    """A buffer of a class from the spare ones or from the system. NULL only where the system has no memory."""
+    cdef tap_buffer *b = t.spare[size]
+    cdef uint64_t octets = reass_memory(tap_limits[size])
+    if b != NULL:
+        t.spare[size] = b.newer
+        return b
+    while t.memory + octets > t.max_memory and tap_squeeze(t):
+        pass
+    b = <tap_buffer *>malloc(sizeof(tap_buffer))
+    if b == NULL:
+        return NULL
+    b.r.buf = <uint8_t *>calloc(octets, 1)      # pages are touched when text lies in them
+    if b.r.buf == NULL:
+        free(b)
+        return NULL
+    b.size = size
+    t.memory += octets
+    return b
+
+
+cdef bint tap_squeeze(tap *t) noexcept nogil:
+    """Free some buffer: a spare one, else the oldest, whose stream loses what it waited for."""
+    cdef tap_buffer *b
+    cdef int i
+    for i in range(TAP_SIZES - 1, -1, -1):
+        b = t.spare[i]
+        if b != NULL:
+            t.spare[i] = b.newer
+            t.memory -= reass_memory(tap_limits[b.size])
+            free(b.r.buf)
+            free(b)
+            return True
+    if t.oldest == NULL:
+        return False
+    t.stats.squeezed += 1
+    tap_drain(t, t.oldest.flow, t.oldest.direction)
+    return True
+
+
+cdef bint tap_grow(tap *t, tap_stream *s) noexcept nogil:
+    """Move what waits into a buffer of the next class."""
+    cdef tap_buffer *b = s.wait
+    cdef tap_buffer *larger
+    cdef uint8_t *was = b.r.buf
+    cdef uint32_t n, size = b.size
+    larger = tap_take(t, size + 1)
+    if larger == NULL:
+        return False
+    if s.wait != b:
+        # Squeezed out itself while room was made. The new one has no other use than to be spare.
+        larger.newer = t.spare[size + 1]
+        t.spare[size + 1] = larger
+        return False
+    n = b.r.held
+    if b.r.count:
+        n += b.r.ranges[b.r.count - 1].end - b.r.nxt
+    memcpy(larger.r.buf, was + b.r.head, n)
+    b.r.buf = larger.r.buf
+    b.r.head = 0
+    b.r.limit = tap_limits[size + 1]
+    b.size = size + 1
+    larger.r.buf = was
+    larger.size = size
+    larger.newer = t.spare[size]
+    t.spare[size] = larger
+    return True
+
+
+cdef void tap_release(tap *t, tap_stream *s) noexcept nogil:
+    """Nothing waits any more: the buffer is spare."""
+    cdef tap_buffer *b = s.wait
+    t.stats.conflicting += b.r.conflicting
+    if b.older != NULL:
+        b.older.newer = b.newer
+    else:
+        t.oldest = b.newer
+    if b.newer != NULL:
+        b.newer.older = b.older
+    else:
+        t.newest = b.older
+    b.newer = t.spare[b.size]
+    t.spare[b.size] = b
+    s.wait = NULL
+
+
+cdef void tap_drain(tap *t, tap_flow *flow, int d) noexcept nogil:
+    """Pass everything up that waits in a stream, holes or not."""
+    cdef tap_stream *s = &flow.stream[d]
+    while s.wait != NULL and s.wait.r.count:
+        tap_give_up(t, flow, d)
+    if s.wait != NULL:
+        tap_deliver(t, flow, d, True)
+    if s.wait != NULL:
+        tap_release(t, s)
+
+
+cdef void tap_finish(tap *t) noexcept nogil:
+    cdef uint32_t i
+    while t.oldest != NULL:
+        tap_drain(t, t.oldest.flow, t.oldest.direction)
+    memset(t.buckets, 0, (t.bucket_mask + 1) * sizeof(tap_flow *))
+    for i in range(t.used_flows):
+        memset(&t.flows[i], 0, sizeof(tap_flow))
+    t.used_flows = 0
+    t.free_flows = t.coldest = t.warmest = t.recent = NULL
+
+
+cdef int64_t tap_watermark(const tap *t) noexcept nogil:
+    cdef const tap_buffer *b = t.oldest
+    while b != NULL and b.r.count == 0:
+        b = b.newer
+    return b.since_ns if b != NULL else INT64_MAX
+
+
+# -- the table of connections
+
+cdef tap_flow *tap_lookup(tap *t, uint32_t a, uint16_t a_port, uint32_t b, uint16_t b_port) noexcept nogil:
+    """The connection between these ends, (a, a_port) the lower; a new one if there is none yet."""
+    cdef tap_flow *f = t.recent
+    cdef tap_flow **bucket
+    if f != NULL and tap_is(f, a, a_port, b, b_port):
+        return f
+    bucket = &t.buckets[tap_bucket(t, a, a_port, b, b_port)]
+    f = bucket[0]
+    while f != NULL and not tap_is(f, a, a_port, b, b_port):
+        f = f.chain
+    if f != NULL:
+        tap_unlink(t, f)
+    else:
+        f = tap_new_flow(t)
+        bucket = &t.buckets[tap_bucket(t, a, a_port, b, b_port)]
+        f.addr[0] = a
+        f.addr[1] = b
+        f.port[0] = a_port
+        f.port[1] = b_port
+        f.number = t.stats.flows
+        t.stats.flows += 1
+        f.chain = bucket[0]
+        bucket[0] = f
+    f.warmer = NULL
+    f.colder = t.warmest
+    if t.warmest != NULL:
+        t.warmest.warmer = f
+    else:
+        t.coldest = f
+    t.warmest = f
+    t.recent = f
+    return f
+
+
+cdef void tap_unlink(tap *t, tap_flow *f) noexcept nogil:
+    if f.colder != NULL:
+        f.colder.warmer = f.warmer
+    else:
+        t.coldest = f.warmer
+    if f.warmer != NULL:
+        f.warmer.colder = f.colder
+    else:
+        t.warmest = f.colder
+
+
+cdef tap_flow *tap_new_flow(tap *t) noexcept nogil:
+    """An empty slot; the connection that was silent longest is forgotten for it where all are in use."""
+    cdef tap_flow *f
+    cdef tap_flow **at
+    if t.used_flows < t.n_flows:
+        f = &t.flows[t.used_flows]
+        t.used_flows += 1
+        return f
+    f = t.coldest
+    tap_drain(t, f, 0)
+    tap_drain(t, f, 1)
+    tap_unlink(t, f)
+    at = &t.buckets[tap_bucket(t, f.addr[0], f.port[0], f.addr[1], f.port[1])]
+    while at[0] != f:
+        at = &at[0].chain
+    at[0] = f.chain
+    memset(f, 0, sizeof(tap_flow))
+    t.stats.evicted += 1
+    return f
