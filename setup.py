@@ -69,7 +69,9 @@ def ext(name, dpdk=False, **kw):
 
 EXTENSIONS = [
     ext("ipc.segment"),
+    ext("ipc.wait"),
     ext("ipc.channel"),
+    ext("ipc.mpsc"),
     ext("ipc.broadcast"),
     ext("dpdk_py.base"),
     ext("dpdk_py.pair"),

@@ -1,0 +1,12 @@
+from ipc.broadcast import Borrowed as Borrowed
+from ipc.broadcast import Publisher as Publisher
+from ipc.broadcast import Subscriber as Subscriber
+from ipc.channel import Reader as Reader
+from ipc.channel import Writer as Writer
+from ipc.mpsc import MpscReader as MpscReader
+from ipc.mpsc import MpscWriter as MpscWriter
+from ipc.poller import Poller as Poller
+from ipc.segment import Segment as Segment
+from ipc.segment import SegmentError as SegmentError
+from ipc.segment import segments as segments
+from ipc.wait import RingCorrupt as RingCorrupt

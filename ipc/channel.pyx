@@ -1,0 +1,383 @@
+"""Channel from one producer to one consumer, in two processes or one: `Writer` and `Reader`.
+
+Messages have any length up to the channel's maximum. `pop` is at-most-once (the slot is given back before the caller
+sees the message), `peek` and `ack` are at-least-once: a reader that comes after a crash begins at the first message
+not acknowledged, and `number` tells it which it has seen before. No system call and no allocation in steady state but
+for the Python objects handed out; the C side (`ipc.ring`) makes none.
+"""
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcpy
+
+from ipc.atomic cimport load_acquire
+from ipc.ring cimport (
+    RING_CORRUPT,
+    RING_FULL,
+    RING_OVERSIZE,
+    ring_attach,
+    ring_available,
+    ring_commit,
+    ring_free_slots,
+    ring_octets,
+    ring_peek,
+    ring_release,
+    ring_reserve,
+)
+from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCER, SEGMENT_CHANNEL, view
+from ipc.wait cimport SEGMENT_WAKEUPS
+
+from ipc.segment import RoleTaken
+from ipc.wait import RingCorrupt
+
+POLICIES = {"refuse": POLICY_REFUSE, "block": POLICY_BLOCK, "drop": POLICY_DROP_NEW}
+
+cdef class End(Side):
+    """What Writer and Reader share: a ring bound to a segment."""
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("use Writer or Reader")
+
+    cdef int usable(self) except -1:
+        self.segment.check()
+        if self.r.verdict == RING_CORRUPT:
+            raise RingCorrupt(self.segment.path, "its counters or a length cannot be", "remove it and create it again")
+        return 0
+
+    cdef int ready(self, bint for_room) noexcept nogil:
+        if (ring_free_slots(&self.r) if for_room else ring_available(&self.r)) > 0:
+            return 1
+        return -1 if self.r.verdict == RING_CORRUPT else 0
+
+    @property
+    def max_len(self):
+        """Octets of the longest message."""
+        return self.r.max_len
+
+    @property
+    def capacity(self):
+        """Messages the ring holds."""
+        return self.r.capacity
+
+
+cdef bind(End self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, int role, who):
+    """Creates or attaches the segment, takes the role, binds the ring."""
+    if create is not False:
+        if max_len is None and create:
+            raise ValueError("max_len is needed to create a channel")
+        try:
+            if max_len is not None:
+                size = capacity or 1024
+                self.segment = Segment.create(name, SEGMENT_CHANNEL, max_len, size, ring_octets(max_len, size), directory,
+                                              flags=SEGMENT_WAKEUPS if wakeups else 0, replace=replace)
+                self.segment.publish()
+        except FileExistsError:
+            if create:
+                raise
+    if self.segment is None:
+        self.segment = Segment.attach(name, SEGMENT_CHANNEL, directory, max_len, capacity, timeout)
+    try:
+        if not self.segment.claim(role):
+            raise RoleTaken(self.segment.path, f"has a living {who} already", f"end that {who} first", 16)
+        self.set_wait(wait)
+        if ring_octets(self.segment.max_len, self.segment.capacity) + 4096 > self.segment.size or \
+                not ring_attach(&self.r, self.segment.data, self.segment.max_len, self.segment.capacity):
+            raise RingCorrupt(self.segment.path, "its counters cannot be", "remove it and create it again")
+    except BaseException:
+        self.segment.close()
+        raise
+
+
+cdef class Writer(End):
+    """The producing end of the channel `name`.
+
+    create     True: make it (FileExistsError if it is there); False: it must be there; None: whichever is needed
+    max_len    octets of the longest message (needed to create)
+    capacity   messages, a power of two (1,024)
+    policy     what a full ring does: `refuse`, `block` (for `block_ns`) or `drop` (the new message, counted)
+    wait       `spin`, `yield` or `sleep` (`sleep` needs a channel made with wakeups=True)
+    """
+
+    def __init__(self, name, max_len=None, capacity=None, *, create=None, directory=None, policy="refuse",
+                 block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0):
+        if policy not in POLICIES:
+            raise ValueError(f"policy is {policy!r}, must be one of {', '.join(POLICIES)}")
+        self.policy, self.block_ns = POLICIES[policy], block_ns
+        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, LOCK_PRODUCER, "producer")
+
+    cdef int put(self, const uint8_t *p, uint32_t n) noexcept nogil:
+        """ring_verdict: RING_OK when the message is in the ring. Does not wait, does not count."""
+        cdef uint8_t *slot = ring_reserve(&self.r, n, 0)
+        if slot is NULL:
+            return self.r.verdict
+        memcpy(slot, p, n)
+        ring_commit(&self.r, 1)
+        self.sent += 1
+        self.notify()
+        return 0
+
+    cdef bint _full(self) except -1:
+        """The ring is full: what the policy says. True: try again."""
+        cdef bint room
+        if self.r.verdict == RING_CORRUPT:
+            self.usable()
+        if self.policy == POLICY_BLOCK:
+            with nogil:
+                room = self.wait_until(True, self.block_ns)
+            if not room:
+                self.usable()
+                self.timed_out += 1
+            return room
+        if self.policy == POLICY_DROP_NEW:
+            self.dropped += 1
+        else:
+            self.refused += 1
+        return False
+
+    def send(self, const uint8_t[::1] message not None):
+        """Sends one message. False: it is not in the ring (full: refused, or the deadline passed).
+
+        With policy `drop` True also for a message that was dropped: see `dropped`. ValueError if it is too long.
+        """
+        cdef uint32_t n = <uint32_t>message.shape[0]
+        cdef const uint8_t *p = &message[0] if n else NULL
+        cdef int verdict
+        self.usable()
+        if self.reserved:
+            raise ValueError("commit or cancel the reserved message first")
+        while True:
+            verdict = self.put(p, n)
+            if verdict == 0:
+                return True
+            if verdict == RING_OVERSIZE:
+                self.oversize += 1
+                raise ValueError(f"message has {message.shape[0]} octets, the channel takes {self.r.max_len}")
+            if not self._full():
+                return self.policy == POLICY_DROP_NEW
+
+    def send_batch(self, messages):
+        """Sends what fits of a list of bytes-like messages and publishes them together; returns how many.
+
+        A C-contiguous 2-D array of octets, or a 1-D structured array, sends one message a row.
+        """
+        cdef uint64_t k = 0, total
+        cdef uint8_t *slot
+        cdef const uint8_t[::1] one
+        cdef const uint8_t[:, ::1] rows
+        cdef uint32_t n
+        self.usable()
+        if self.reserved:
+            raise ValueError("commit or cancel the reserved message first")
+        if hasattr(messages, "dtype"):
+            import numpy
+            a = numpy.ascontiguousarray(messages)
+            rows = a.view(numpy.uint8).reshape(len(a), -1)
+            n, total = <uint32_t>rows.shape[1], rows.shape[0]
+            if n > self.r.max_len:
+                self.oversize += 1
+                raise ValueError(f"messages have {n} octets, the channel takes {self.r.max_len}")
+            with nogil:
+                while k < total:
+                    slot = ring_reserve(&self.r, n, k)
+                    if slot is NULL:
+                        break
+                    memcpy(slot, &rows[k, 0], n)
+                    k += 1
+        else:
+            for message in messages:
+                one = message
+                n = <uint32_t>one.shape[0]
+                slot = ring_reserve(&self.r, n, k)
+                if slot is NULL:
+                    if self.r.verdict == RING_OVERSIZE and k == 0:
+                        self.oversize += 1
+                        raise ValueError(f"message has {n} octets, the channel takes {self.r.max_len}")
+                    break
+                if n:
+                    memcpy(slot, &one[0], n)
+                k += 1
+        if k:
+            ring_commit(&self.r, k)
+            self.sent += k
+            self.notify()
+        elif self.r.verdict == RING_CORRUPT:
+            self.usable()
+        return k
+
+    def reserve(self, n):
+        """A writable memoryview of `n` octets in the ring, or None if it is full; `commit` publishes it.
+
+        Release the view (or leave its `with`) before the channel is closed.
+        """
+        cdef uint8_t *slot
+        self.usable()
+        if self.reserved:
+            raise ValueError("commit or cancel the reserved message first")
+        if not 0 <= n <= self.r.max_len:
+            self.oversize += 1
+            raise ValueError(f"{n} octets are asked for, the channel takes {self.r.max_len}")
+        slot = ring_reserve(&self.r, n, 0)
+        if slot is NULL:
+            self._full()
+            return None
+        self.reserved = 1
+        return view(self.segment, slot, n, False)
+
+    def commit(self):
+        """Publishes the reserved message."""
+        self.usable()
+        if not self.reserved:
+            raise ValueError("nothing is reserved")
+        self.reserved = 0
+        ring_commit(&self.r, 1)
+        self.sent += 1
+        self.notify()
+
+    def cancel(self):
+        """Forgets the reserved message; nothing was published."""
+        self.reserved = 0
+
+    @property
+    def next_number(self):
+        """The number the next message gets; the channel's first was 0."""
+        return self.r.head
+
+    @property
+    def free(self):
+        """Messages that fit now."""
+        self.usable()
+        return ring_free_slots(&self.r)
+
+
+cdef class Reader(End):
+    """The consuming end of the channel `name`; the parameters are Writer's."""
+
+    def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
+                 replace=False, timeout=1.0):
+        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, LOCK_CONSUMER, "consumer")
+
+    def peek(self, timeout_ns=0):
+        """A read-only memoryview of the first message not acknowledged, or None; waits up to `timeout_ns` (-1: for ever).
+
+        The same one until `ack`. Its number is `number`.
+        """
+        cdef uint32_t n = 0
+        cdef const uint8_t *p
+        self._await(timeout_ns)
+        p = ring_peek(&self.r, &n, 0)
+        if p is NULL:
+            self.usable()
+            return None
+        return view(self.segment, p, n, True)
+
+    def ack(self, uint64_t count=1):
+        """Acknowledges the first `count` messages; their slots are the producer's again, views of them say nothing more."""
+        self.usable()
+        if count > ring_available(&self.r):
+            raise ValueError(f"{count} messages to acknowledge, {ring_available(&self.r)} are there")
+        ring_release(&self.r, count)
+        self.received += count
+        self.notify()
+
+    def pop(self, timeout_ns=0):
+        """The next message as bytes, already given back, or None; waits up to `timeout_ns` (-1: for ever)."""
+        cdef uint32_t n = 0
+        cdef const uint8_t *p
+        self._await(timeout_ns)
+        p = ring_peek(&self.r, &n, 0)
+        if p is NULL:
+            self.usable()
+            return None
+        message = PyBytes_FromStringAndSize(<const char *>p, n)
+        ring_release(&self.r, 1)
+        self.received += 1
+        self.notify()
+        return message
+
+    def pop_batch(self, uint64_t most=1024):
+        """Up to `most` messages as a list of bytes, given back together."""
+        cdef uint32_t n = 0
+        cdef uint64_t k = 0
+        cdef const uint8_t *p
+        self.usable()
+        messages = []
+        while k < most:
+            p = ring_peek(&self.r, &n, k)
+            if p is NULL:
+                break
+            messages.append(PyBytes_FromStringAndSize(<const char *>p, n))
+            k += 1
+        self._took(k)
+        return messages
+
+    def pop_array(self, dtype, uint64_t most=65536):
+        """Up to `most` messages of exactly `dtype.itemsize` octets as one structured array (a copy), given back together.
+
+        ValueError if the next message has another length; a batch ends before such a one.
+        """
+        cdef uint32_t n = 0, size
+        cdef uint64_t k = 0, there
+        cdef const uint8_t *p
+        cdef uint8_t[::1] out
+        import numpy
+        self.usable()
+        dtype = numpy.dtype(dtype)
+        size = dtype.itemsize
+        there = ring_available(&self.r)
+        if there == 0:
+            self.usable()
+        array = numpy.empty(min(there, most), dtype)
+        if not len(array):
+            return array
+        out = array.view(numpy.uint8)
+        with nogil:
+            while k < <uint64_t>(out.shape[0] // size):
+                p = ring_peek(&self.r, &n, k)
+                if p is NULL or n != size:
+                    break
+                memcpy(&out[k * size], p, size)
+                k += 1
+        if k == 0:
+            self.usable()
+            raise ValueError(f"message {self.r.tail} has {n} octets, {dtype} has {size}")
+        self._took(k)
+        return array[:k]
+
+    cdef int _took(self, uint64_t k) except -1:
+        if k:
+            ring_release(&self.r, k)
+            self.received += k
+            self.notify()
+        elif self.r.verdict == RING_CORRUPT:
+            self.usable()
+        return 0
+
+    cdef int _await(self, int64_t timeout_ns) except -1:
+        self.usable()
+        if timeout_ns != 0 and self.r.head == self.r.tail:
+            with nogil:
+                self.wait_until(False, timeout_ns)
+        return 0
+
+    def wait(self, timeout_ns=-1):
+        """True as soon as a message is there; False when `timeout_ns` is over."""
+        self._await(timeout_ns)
+        return len(self) > 0
+
+    @property
+    def number(self):
+        """The number of the first message not acknowledged."""
+        return self.r.tail
+
+    def __len__(self):
+        """Messages that are there now."""
+        cdef uint64_t head
+        self.usable()
+        head = load_acquire(&self.r.shared.head)
+        if head - self.r.tail > self.r.capacity:
+            self.r.verdict = RING_CORRUPT
+            self.usable()
+        return head - self.r.tail
+
+    def __iter__(self):
+        """Pops messages until none is there."""
+        while (message := self.pop()) is not None:
+            yield message

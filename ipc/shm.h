@@ -1,0 +1,140 @@
+/* What a segment needs of the kernel: locks that die with their holder, a guard against a file cut off under its
+   mapping (SIGBUS), a mark that a process has forked, a futex. Nothing here is called in steady state. */
+#pragma once
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- locks of open file descriptions: released by the kernel when the holder ends, whatever ended it, seen across
+   PID namespaces, and never fooled by a PID used again --- */
+static inline int shm_lock(int fd, off_t octet) {
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = octet, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &l) == 0 ? 0 : errno;
+}
+static inline int shm_unlock(int fd, off_t octet) {
+    struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = octet, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &l) == 0 ? 0 : errno;
+}
+/* 1: somebody else holds it, 0: nobody, -1: could not tell */
+static inline int shm_locked(int fd, off_t octet) {
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = octet, .l_len = 1};
+    if (fcntl(fd, F_OFD_GETLK, &l) != 0) return -1;
+    return l.l_type != F_UNLCK;
+}
+
+/* --- SIGBUS: a peer may cut the file off under our mapping. The page is replaced by zeros and the region marked; the
+   index and length checks of the rings then report a corrupt ring instead of the process dying. --- */
+#define SHM_GUARDS 1024
+struct shm_guard { _Atomic(uintptr_t) base; _Atomic(size_t) size; _Atomic(uint32_t) *broken; int fd; };
+static struct shm_guard shm_guards[SHM_GUARDS];
+static struct sigaction shm_previous;
+static long shm_page;
+
+static void shm_on_sigbus(int sig, siginfo_t *info, void *context) {
+    uintptr_t at = (uintptr_t)info->si_addr;
+    for (int i = 0; i < SHM_GUARDS; i++) {
+        uintptr_t base = atomic_load(&shm_guards[i].base);
+        size_t size = atomic_load(&shm_guards[i].size);
+        if (base && at >= base && at < base + size) {
+            int saved = errno;
+            if (shm_guards[i].broken) atomic_store(shm_guards[i].broken, 1);
+            void *page = (void *)(at & ~(uintptr_t)(shm_page - 1));
+            void *got = mmap(page, (size_t)shm_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            errno = saved;
+            if (got != MAP_FAILED) return;
+        }
+    }
+    if (shm_previous.sa_flags & SA_SIGINFO && shm_previous.sa_sigaction) { shm_previous.sa_sigaction(sig, info, context); return; }
+    if (shm_previous.sa_handler != SIG_DFL && shm_previous.sa_handler != SIG_IGN && shm_previous.sa_handler) {
+        shm_previous.sa_handler(sig);
+        return;
+    }
+    signal(SIGBUS, SIG_DFL);        /* not ours: returning runs the access again, and ends the process as it would have */
+}
+
+/* --- fork: every handle remembers the count at which it was made and refuses later use. The child closes its copies of
+   the descriptors at once, or it would keep its parent's roles taken after the parent has died --- */
+static uint64_t shm_forks;
+static void shm_forked(void) {
+    shm_forks++;
+    for (int i = 0; i < SHM_GUARDS; i++)
+        if (atomic_load(&shm_guards[i].base)) close(shm_guards[i].fd);
+}
+static inline uint64_t shm_fork_count(void) { return shm_forks; }
+
+static inline void shm_install(void) {
+    static int done;
+    if (done) return;
+    done = 1;
+    shm_page = sysconf(_SC_PAGESIZE);
+    pthread_atfork(NULL, NULL, shm_forked);
+    struct sigaction a;
+    memset(&a, 0, sizeof a);
+    a.sa_sigaction = shm_on_sigbus;
+    a.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGBUS, &a, &shm_previous);
+}
+static inline int shm_guard_add(void *base, size_t size, uint32_t *broken, int fd) {
+    for (int i = 0; i < SHM_GUARDS; i++) {
+        uintptr_t none = 0;
+        if (atomic_compare_exchange_strong(&shm_guards[i].base, &none, (uintptr_t)base)) {
+            shm_guards[i].broken = (_Atomic(uint32_t) *)broken;
+            shm_guards[i].fd = fd;
+            atomic_store(&shm_guards[i].size, size);
+            return i;
+        }
+    }
+    return -1;
+}
+static inline void shm_guard_drop(int i) {
+    if (i < 0) return;
+    atomic_store(&shm_guards[i].size, 0);
+    shm_guards[i].broken = NULL;
+    atomic_store(&shm_guards[i].base, 0);
+}
+
+/* --- futex on a word in shared memory --- */
+static inline int shm_futex_wait(uint32_t *word, uint32_t seen, int64_t timeout_ns) {
+    struct timespec t = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &t, NULL, 0) == 0 ? 0 : errno;
+}
+static inline void shm_futex_wake(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0); }
+
+/* Waiting for a deadline is the one thing in ipc that needs a clock: there is no engine above it to ask. */
+static inline int64_t shm_monotonic_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), 0: no such process */
+static inline uint64_t shm_start_time(int pid) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    char *p = strrchr(text, ')');       /* the name before it may hold blanks and brackets */
+    if (!p) return 0;
+    unsigned long long start = 0;
+    if (sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1) return 0;
+    return start;
+}
