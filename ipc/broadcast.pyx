@@ -323,7 +323,7 @@ cdef class Subscriber(Side):
         tail = load_acquire(&self.b.shared.tail)
         there = min(max(tail - self.b.next, 0), most, self.b.capacity)
         array = numpy.empty(there + 1, dtype)
-        out = array.view(numpy.uint8)
+        out = array.reshape(-1).view(numpy.uint8)
         with nogil:
             while k < there:
                 verdict = broadcast_read(&self.b, self.scratch, &n)

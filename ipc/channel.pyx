@@ -11,7 +11,6 @@ from libc.string cimport memcpy
 from ipc.atomic cimport load_acquire
 from ipc.ring cimport (
     RING_CORRUPT,
-    RING_FULL,
     RING_OVERSIZE,
     ring_attach,
     ring_available,
@@ -327,7 +326,7 @@ cdef class Reader(End):
         array = numpy.empty(min(there, most), dtype)
         if not len(array):
             return array
-        out = array.view(numpy.uint8)
+        out = array.reshape(-1).view(numpy.uint8)
         with nogil:
             while k < <uint64_t>(out.shape[0] // size):
                 p = ring_peek(&self.r, &n, k)

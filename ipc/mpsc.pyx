@@ -355,7 +355,7 @@ cdef class MpscReader(MpscEnd):
         dtype = numpy.dtype(dtype)
         size, room = dtype.itemsize, min(most, self.capacity_)
         array = numpy.empty(room, dtype)
-        out = array.view(numpy.uint8)
+        out = array.reshape(-1).view(numpy.uint8)
         with nogil:
             while k < room:
                 slot = self.first()

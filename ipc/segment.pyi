@@ -1,4 +1,3 @@
-from types import TracebackType
 from typing import Any, Final, Self, final
 
 from _typeshed import StrPath

@@ -227,6 +227,8 @@ cdef class Segment:
             raise NotReady(path, "its creator died before it was ready", "remove it and create it again")
         if load32_acquire(&h.state) == SEGMENT_REMOVED:
             raise NotReady(path, "was removed by its owner", code=errno.ENOENT)
+        if load32_acquire(&h.state) != SEGMENT_READY:
+            raise NotReady(path, f"state is {h.state}, which is none", "remove it and create it again")
         if h.kind != kind:
             raise GeometryMismatch(path, f"is a {KINDS.get(h.kind, h.kind)}, not a {KINDS.get(kind, kind)}")
         if h.size > <uint64_t>size:

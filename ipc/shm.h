@@ -66,13 +66,19 @@ static void shm_on_sigbus(int sig, siginfo_t *info, void *context) {
     signal(SIGBUS, SIG_DFL);        /* not ours: returning runs the access again, and ends the process as it would have */
 }
 
-/* --- fork: every handle remembers the count at which it was made and refuses later use. The child closes its copies of
-   the descriptors at once, or it would keep its parent's roles taken after the parent has died --- */
+/* --- fork: every handle remembers the count at which it was made and refuses later use. The child lets go of its copies
+   at once, of the mapping too (it refers to the same open file), or it would keep its parent's roles taken after the
+   parent has died. Zeros take the mapping's place, so that a view a child still holds reads nothing instead of crashing --- */
 static uint64_t shm_forks;
 static void shm_forked(void) {
     shm_forks++;
-    for (int i = 0; i < SHM_GUARDS; i++)
-        if (atomic_load(&shm_guards[i].base)) close(shm_guards[i].fd);
+    for (int i = 0; i < SHM_GUARDS; i++) {
+        uintptr_t base = atomic_load(&shm_guards[i].base);
+        if (!base) continue;
+        close(shm_guards[i].fd);
+        mmap((void *)base, atomic_load(&shm_guards[i].size), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    }
 }
 static inline uint64_t shm_fork_count(void) { return shm_forks; }
 

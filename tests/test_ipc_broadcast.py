@@ -1,0 +1,205 @@
+"""Broadcast: got + lost = published for every reader, torn messages never, the writer never waits."""
+import os
+import time
+
+import numpy
+import pytest
+from children import Child
+
+from ipc.broadcast import Publisher, Subscriber
+from ipc.segment import RoleTaken
+
+COUNT = int(os.environ.get("FIXWIRE_BROADCAST_MESSAGES", "100000000"))
+WORDS = numpy.dtype("8u8")
+
+
+@pytest.fixture
+def ring(tmp_path):
+    with Publisher("b", 64, 16, create=True, directory=tmp_path) as p:
+        yield p, tmp_path
+
+
+def test_readers_come_and_go_and_start_where_they_like(ring):
+    p, where = ring
+    for i in range(20):
+        assert p.publish(b"%d" % i) == i
+    newest, oldest, chosen = (Subscriber("b", directory=where, start=s) for s in ("newest", "oldest", 10))
+    assert newest.read() is None and oldest.read() == b"4" and chosen.read() == b"10"
+    p.publish(b"20")
+    assert newest.read() == b"20" and newest.read() is None
+    newest.join(18)
+    assert newest.read_batch() == [b"18", b"19", b"20"]
+    for s in (newest, oldest, chosen):
+        s.close()
+
+
+@pytest.mark.parametrize("published", [15, 16, 17, 31, 32, 33, 16 * 16, 16 * 16 + 1])
+def test_got_and_lost_are_exact_after_any_number_of_laps(ring, published):
+    p, where = ring
+    with Subscriber("b", directory=where) as s:
+        for i in range(published):
+            p.publish(b"%d" % i)
+        got = s.read_batch(1000)
+        assert s.got + s.lost == published == s.number
+        assert got == [b"%d" % i for i in range(published)][-len(got):]
+        assert s.lost == 0 if published <= 16 else s.lost > 0
+
+
+def test_a_reader_lapped_by_exactly_the_capacity_does_not_take_the_new_for_the_old(ring):
+    p, where = ring
+    with Subscriber("b", directory=where) as s:
+        p.publish(b"old")
+        for i in range(16):
+            p.publish(b"new %d" % i)            # the last one lies where "old" lay
+        assert s.read() != b"new 15" and s.lost > 0
+
+
+def test_a_message_being_written_is_not_there_yet_and_one_begun_over_an_old_one_is_lost(ring):
+    p, where = ring
+    with Subscriber("b", directory=where) as s:
+        for i in range(16):
+            p.publish(b"%d" % i)
+
+        def half(say):
+            import ctypes
+            import mmap
+            with open(p.segment.path, "r+b") as f:
+                m = mmap.mmap(f.fileno(), 0)
+                ctypes.c_uint64.from_buffer(m, 4096 + 128).value = 3     # stamp of slot 0: message 16 begun
+                say("begun")
+        with Child(half) as child:
+            child.hear()
+        assert s.read() == b"1" and s.lost == 1 or s.lost > 1
+
+
+def test_a_second_publisher_is_refused_and_a_successor_goes_on(ring):
+    p, where = ring
+    with pytest.raises(RoleTaken):
+        Publisher("b", directory=where)
+    with Subscriber("b", directory=where) as s:
+        p.publish(b"0")
+        p.close()
+        with Publisher("b", directory=where) as q:
+            assert q.publish(b"1") == 1
+        assert s.read_batch() == [b"0", b"1"] and s.lost == 0
+
+
+def test_a_publisher_that_died_between_stamp_and_tail_has_published(ring):
+    p, where = ring
+    with Subscriber("b", directory=where) as s:
+        p.publish(b"0")
+        path = p.segment.path
+        p.close()
+        with open(path, "r+b") as f:
+            f.seek(4096)
+            f.write(bytes(8))                   # the tail it did not come to write
+        with Publisher("b", directory=where) as q:
+            assert q.publish(b"1") == 1
+        assert s.read_batch() == [b"0", b"1"]
+
+
+def test_oversize_is_refused_and_counted(ring):
+    p, _ = ring
+    with pytest.raises(ValueError, match="65 octets"):
+        p.publish(b"x" * 65)
+    assert p.oversize == 1 and p.number == 0
+
+
+def test_arrays_and_their_losses(ring):
+    p, where = ring
+    with Subscriber("b", directory=where) as s:
+        a = numpy.arange(40, dtype="u8").reshape(5, 8)
+        p.publish_batch(a)
+        got, lost = s.read_array(WORDS)
+        assert (got.reshape(-1, 8) == a).all() and lost == 0
+        p.publish_batch(numpy.zeros((100, 8), "u8"))
+        got, lost = s.read_array(WORDS)
+        assert len(got) + lost == 100
+        p.publish(b"short")
+        with pytest.raises(ValueError, match="5 octets"):
+            s.read_array(WORDS)
+
+
+def test_pooled_messages_are_read_in_place_and_recycling_is_seen(tmp_path):
+    with Publisher("b", 100, 8, create=True, directory=tmp_path, buffers=4) as p, Subscriber("b", directory=tmp_path) as s:
+        with p.buffer() as room:
+            room[:3] = b"abc"
+        p.publish_buffer(3)
+        held = s.borrow()
+        assert bytes(held.data) == b"abc" and held.valid() and held.number == 0
+        for i in range(4):
+            p.publish(b"%d" % i)
+        assert not held.valid()
+        held.data.release()
+        for i in range(3):
+            p.publish(b"x%d" % i)               # 7 in the ring, only 4 buffers
+        with s.borrow() as b:
+            assert bytes(b.data) == b"3" and s.lost == 3 and s.got == 2
+
+
+def test_sleeping_readers_are_woken(tmp_path):
+    with Publisher("b", 64, 4096, create=True, directory=tmp_path, wakeups=True) as p:
+        def read(say):
+            with Subscriber("b", directory=tmp_path, wait="sleep") as s:
+                say("on")
+                for i in range(200):
+                    assert s.read(timeout_ns=60_000_000_000) == b"%d" % i
+                say("done")
+        with Child(read) as one, Child(read) as two:
+            assert one.hear() == two.hear() == "on"
+            for i in range(200):
+                p.publish(b"%d" % i)
+                if i % 50 == 0:
+                    time.sleep(0.005)           # let them fall asleep
+            assert one.hear() == two.hear() == "done"
+
+
+def publish_until_killed(directory):
+    def work(say):
+        with Publisher("b", directory=directory) as p:
+            say("on")
+            block = numpy.empty((256, 8), "u8")
+            while True:
+                block[:] = numpy.arange(p.number, p.number + 256, dtype="u8")[:, None]
+                p.publish_batch(block)
+    return work
+
+
+def read_racing(s, count):
+    """Reads while the writer laps us: (messages, torn ones)."""
+    seen = torn = 0
+    while seen < count:
+        a, _ = s.read_array(WORDS)
+        seen += len(a)
+        torn += int((a != a[:, :1]).any(axis=1).sum())
+    return seen, torn
+
+
+@pytest.mark.slow
+def test_nothing_torn_is_ever_accepted(tmp_path):
+    with Publisher("b", 64, 64, create=True, directory=tmp_path):
+        pass
+    with Subscriber("b", directory=tmp_path, start="oldest") as s, Child(publish_until_killed(tmp_path)) as child:
+        child.hear()
+        end = time.monotonic() + 20
+        torn = 0
+        while s.got + s.lost < COUNT and time.monotonic() < end:
+            torn += read_racing(s, 100_000)[1]
+        assert torn == 0 and s.lost > 0
+        assert s.got + s.lost == s.number
+
+
+@pytest.mark.slow
+def test_without_the_second_look_torn_messages_are_accepted(tmp_path):
+    """The planted fault: validation off must show, or the test above shows nothing."""
+    with Publisher("b", 64, 64, create=True, directory=tmp_path):
+        pass
+    with Subscriber("b", directory=tmp_path, start="oldest") as s, Child(publish_until_killed(tmp_path)) as child:
+        child.hear()
+        s._without_validation()
+        end = time.monotonic() + 30
+        torn = 0
+        while not torn and time.monotonic() < end:
+            s.join("oldest")
+            torn += read_racing(s, 10_000)[1]
+        assert torn > 0

@@ -1,0 +1,202 @@
+"""Many producers: none lost, none twice, each in its order, and the dead stall nobody."""
+import os
+import random
+import time
+
+import numpy
+import pytest
+from children import Child
+
+from ipc.mpsc import MpscReader, MpscWriter
+from ipc.poller import Poller
+from ipc.segment import RoleTaken
+
+COUNT = int(os.environ.get("FIXWIRE_MPSC_MESSAGES", "10000000"))
+MESSAGE = numpy.dtype([("producer", "u4"), ("check", "u4"), ("number", "u8")])
+
+
+def test_producers_share_one_ring(tmp_path):
+    with MpscReader("m", 16, 8, create=True, directory=tmp_path) as r:
+        with MpscWriter("m", directory=tmp_path) as a, MpscWriter("m", directory=tmp_path) as b:
+            assert (a.producer, b.producer) == (0, 1)
+            for i in range(20):
+                assert a.send(b"a%d" % i) and b.send(b"b%d" % i)
+                assert r.pop_batch() == [b"a%d" % i, b"b%d" % i]
+            assert [a.send(b"x") for _ in range(9)] == [True] * 8 + [False] and a.refused == 1
+        with pytest.raises(RoleTaken):
+            MpscReader("m", directory=tmp_path)
+
+
+def test_peek_ack_and_oversize(tmp_path):
+    with MpscReader("m", 4, 8, create=True, directory=tmp_path) as r, MpscWriter("m", directory=tmp_path) as w:
+        with pytest.raises(ValueError, match="5 octets"):
+            w.send(b"12345")
+        w.send(b"abc")
+        for _ in range(2):
+            with r.peek() as m:
+                assert bytes(m) == b"abc"
+        r.ack()
+        assert r.peek() is None and r.number == 1
+        with pytest.raises(ValueError):
+            r.ack()
+
+
+def test_the_65th_producer_is_refused(tmp_path):
+    with MpscReader("m", 16, 8, create=True, directory=tmp_path):
+        writers = [MpscWriter("m", directory=tmp_path) for _ in range(64)]
+        with pytest.raises(RoleTaken, match="64"):
+            MpscWriter("m", directory=tmp_path)
+        for w in writers:
+            w.close()
+
+
+def reserve_and_hang(directory):
+    def work(say):
+        w = MpscWriter("m", directory=directory)
+        w.send(b"before")
+        w.reserve(5)[:] = b"never"
+        say("reserved")
+        time.sleep(60)
+    return work
+
+
+def test_a_slot_reserved_by_the_dead_is_skipped_and_counted(tmp_path):
+    with MpscReader("m", 16, 8, create=True, directory=tmp_path) as r, MpscWriter("m", directory=tmp_path) as w:
+        with Child(reserve_and_hang(tmp_path)) as child:
+            child.hear()
+            w.send(b"behind")
+            assert r.pop_batch() == [b"before"]          # alive: it may still commit
+        assert [r.pop(timeout_ns=10_000_000_000), r.abandoned] == [b"behind", 1]
+
+
+def test_a_slot_reserved_by_the_dead_is_found_also_when_their_number_is_taken_again(tmp_path):
+    with MpscReader("m", 16, 8, create=True, directory=tmp_path) as r:
+        with Child(reserve_and_hang(tmp_path)) as child:
+            child.hear()
+        with MpscWriter("m", directory=tmp_path) as w:
+            assert w.producer == 0
+            w.send(b"after")
+            assert r.pop_batch() == [b"before", b"after"] and r.abandoned == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
+def test_ten_million_messages_of_four_producers(tmp_path, killed):
+    each = COUNT // 4
+
+    def produce(k):
+        def work(say):
+            with MpscWriter("m", directory=tmp_path) as w:
+                say("on")
+                sent = 0
+                block = numpy.zeros(512, MESSAGE)
+                block["producer"] = k
+                while sent < each:
+                    n = min(512, each - sent)
+                    block["number"][:n] = numpy.arange(sent, sent + n)
+                    block["check"][:n] = (block["number"][:n] * 3 + k).astype("u4")
+                    done = w.send_batch(block[:n])
+                    sent += done
+                    if not done:
+                        os.sched_yield()
+        return work
+
+    with MpscReader("m", MESSAGE.itemsize, 4096, create=True, directory=tmp_path) as r:
+        children = [Child(produce(k)) for k in range(4)]
+        for c in children:
+            c.hear()
+        expected = [0] * 4
+        total = 0
+        while True:
+            a = r.pop_array(MESSAGE)
+            if not len(a):
+                alive = [c for c in children if c.status is None and os.waitpid(c.pid, os.WNOHANG) == (0, 0)]
+                for c in children:
+                    if c not in alive:
+                        c.status = 0
+                if not alive and r.pop_array(MESSAGE).size == 0:
+                    break
+                os.sched_yield()
+                continue
+            assert (a["check"] == (a["number"] * 3 + a["producer"]).astype("u4")).all()
+            for k in range(4):
+                own = a["number"][a["producer"] == k]
+                if len(own):
+                    assert own[0] == expected[k] and (numpy.diff(own) == 1).all()
+                    expected[k] = int(own[-1]) + 1
+            total += len(a)
+            if killed and total > COUNT // 8 and children[3].status is None:
+                children[3].kill()
+        for c in children:
+            c.status = c.status or 0
+        assert expected[:3] == [each] * 3
+        assert expected[3] == each or killed
+        assert r.abandoned <= (1 if killed else 0)
+
+
+@pytest.mark.slow
+def test_producers_killed_at_random_points(tmp_path):
+    rng = random.Random(3)
+    abandoned = 0
+
+    def produce(say):
+        with MpscWriter("m", directory=tmp_path) as w:
+            say("on")
+            k = 0
+            while True:
+                room = w.reserve(8)
+                if room is not None:
+                    room[:] = k.to_bytes(8, "little")
+                    k += w.commit()
+
+    with MpscReader("m", 16, 64, create=True, directory=tmp_path) as r:
+        for _ in range(int(os.environ.get("FIXWIRE_KILLS", "1000")) // 5):
+            with Child(produce) as child:
+                child.hear()
+                until = time.monotonic_ns() + rng.randrange(500_000)
+                want = 0
+                while time.monotonic_ns() < until:
+                    for m in r.pop_batch():
+                        assert int.from_bytes(m, "little") == want
+                        want += 1
+            for m in r.pop_batch(10_000):
+                assert int.from_bytes(m, "little") == want
+                want += 1
+            assert r.pop(timeout_ns=0) is None
+        abandoned = r.abandoned
+    assert abandoned > 0        # some were killed in the middle, or this test shows nothing
+
+
+def test_the_poller_finds_takes_turns_and_drops(tmp_path):
+    from ipc.channel import Writer
+    with Poller("orders.*", tmp_path, burst=2) as poller:
+        a, b = (Writer(f"orders.{n}", 8, 16, directory=tmp_path) for n in "ab")
+        other = Writer("fills.a", 8, 16, directory=tmp_path)
+        assert poller.discover() == ["orders.a", "orders.b"]
+        for w in (a, b):
+            w.send_batch([b"%d" % i for i in range(3)])
+        assert poller.poll() == [("orders.a", b"0"), ("orders.a", b"1"), ("orders.b", b"0"), ("orders.b", b"1")]
+        assert poller.poll(1) == [("orders.b", b"2")]
+        a.close()
+        assert poller.drop_finished() == []              # still one to read
+        assert poller.poll() == [("orders.a", b"2")]
+        assert poller.drop_finished() == ["orders.a"]
+        c = Writer("orders.c", 8, 16, directory=tmp_path)
+        assert "orders.c" in poller.discover()
+        for w in (b, c, other):
+            w.close()
+
+
+def test_a_damaged_channel_does_not_stop_the_others(tmp_path):
+    from ipc.channel import Writer
+    with Poller("o.*", tmp_path) as poller:
+        a, b = (Writer(f"o.{n}", 8, 16, directory=tmp_path) for n in "ab")
+        poller.discover()
+        b.send(b"fine")
+        with open(a.segment.path, "r+b") as f:
+            f.seek(4096)
+            f.write(b"\xff" * 8)
+        assert poller.poll() == [("o.b", b"fine")]
+        assert "o.a" in poller.unreadable
+        a.close()
+        b.close()

@@ -1,0 +1,235 @@
+"""Segments: every wrong field has an error of its own, roles die with their holder, nothing of a peer's can kill us."""
+import errno
+import os
+import struct
+import subprocess
+import time
+
+import pytest
+from children import Child
+
+from ipc.channel import Reader, Writer
+from ipc.segment import (
+    ByteOrderMismatch,
+    Forked,
+    GeometryMismatch,
+    LayoutMismatch,
+    NotASegment,
+    NotPrivate,
+    NotReady,
+    RoleTaken,
+    SegmentError,
+    SegmentTruncated,
+    segment_path,
+    segments,
+)
+
+FIELDS = {"magic": (0, "<Q"), "layout": (8, "<I"), "byte_order": (12, "<I"), "kind": (16, "<I"), "max_len": (20, "<I"),
+          "capacity": (24, "<Q"), "size": (32, "<Q"), "boot_id": (64, "<Q"), "state": (80, "<I")}
+
+
+@pytest.fixture
+def there(tmp_path):
+    with Writer("x", 64, 16, create=True, directory=tmp_path) as w:
+        w.send(b"hello")
+    return tmp_path
+
+
+def poke(directory, field, value):
+    at, form = FIELDS[field]
+    fd = os.open(segment_path("x", directory), os.O_RDWR)
+    os.pwrite(fd, struct.pack(form, value), at)
+    os.close(fd)
+
+
+def attach(directory, **kw):
+    return Reader("x", directory=directory, timeout=0.05, **kw)
+
+
+@pytest.mark.parametrize("field, value, error", [
+    ("magic", 7, NotASegment), ("layout", 99, LayoutMismatch), ("byte_order", 0x04030201, ByteOrderMismatch),
+    ("kind", 3, GeometryMismatch), ("capacity", 17, GeometryMismatch), ("capacity", 0, GeometryMismatch),
+    ("capacity", 1 << 40, GeometryMismatch), ("capacity", 1 << 63, GeometryMismatch), ("max_len", 0, GeometryMismatch),
+    ("max_len", 0xffffffff, GeometryMismatch), ("size", 1 << 40, SegmentTruncated), ("boot_id", 1, NotReady),
+    ("state", 1, NotReady), ("state", 3, NotReady), ("state", 77, NotReady)])
+def test_each_wrong_field_has_its_error(there, field, value, error):
+    poke(there, field, value)
+    with pytest.raises(error):
+        attach(there)
+
+
+def test_the_untouched_segment_attaches(there):
+    with attach(there) as r:
+        assert r.pop() == b"hello"
+    with attach(there, max_len=64, capacity=16):
+        pass
+
+
+@pytest.mark.parametrize("asked", [{"max_len": 65}, {"capacity": 32}])
+def test_another_geometry_is_refused(there, asked):
+    with pytest.raises(GeometryMismatch):
+        attach(there, **asked)
+
+
+@pytest.mark.parametrize("size", [0, 100, 4095])
+def test_a_file_too_short_is_refused(there, size):
+    os.truncate(segment_path("x", there), size)
+    with pytest.raises(SegmentTruncated):
+        attach(there)
+
+
+def test_data_cut_off_is_refused(there):
+    os.truncate(segment_path("x", there), 4096)
+    with pytest.raises(SegmentTruncated):
+        attach(there)
+
+
+def test_a_symbolic_link_is_refused(there):
+    os.rename(segment_path("x", there), there / "real")
+    os.symlink(there / "real", segment_path("x", there))
+    with pytest.raises(NotPrivate):
+        attach(there)
+
+
+def test_a_readable_segment_is_refused(there):
+    os.chmod(segment_path("x", there), 0o644)
+    with pytest.raises(NotPrivate, match="0600"):
+        attach(there)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_segment_of_another_user_is_refused(there):
+    os.chown(segment_path("x", there), 12345, 12345)
+    with pytest.raises(NotPrivate, match="12345"):
+        attach(there)
+
+
+def test_the_mode_is_0600_whatever_the_umask(tmp_path):
+    old = os.umask(0o000)
+    try:
+        with Writer("x", 64, 16, directory=tmp_path) as w:
+            assert os.stat(w.segment.path).st_mode & 0o777 == 0o600
+    finally:
+        os.umask(old)
+
+
+@pytest.mark.parametrize("name", ["", ".x", "a/b", "x" * 201, "ü n"])
+def test_names_that_are_no_names(name, tmp_path):
+    with pytest.raises(ValueError):
+        Writer(name, 64, directory=tmp_path)
+
+
+def test_create_refuses_what_exists_and_counts_epochs_when_told_to_replace(tmp_path):
+    w = Writer("x", 64, 16, create=True, directory=tmp_path)
+    with pytest.raises(FileExistsError):
+        Writer("x", 64, 16, create=True, directory=tmp_path)
+    with pytest.raises(RoleTaken):
+        Writer("x", 64, 16, create=True, directory=tmp_path, replace=True)
+    w.close()
+    with Writer("x", 64, 16, create=True, directory=tmp_path, replace=True) as w2:
+        assert w2.segment.epoch == 2
+
+
+def test_those_attached_see_that_their_segment_was_replaced(tmp_path):
+    with Writer("x", 64, 16, directory=tmp_path) as w:
+        r = Reader("x", directory=tmp_path)
+        w.remove()
+        assert r.segment.state == "removed"
+        with Writer("x", 64, 16, create=True, directory=tmp_path):
+            assert r.segment.state == "replaced"
+        r.close()
+
+
+def test_no_space_is_an_error_now_and_not_a_bus_error_later(tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("cannot mount a small tmpfs here")
+    try:
+        with pytest.raises(SegmentError) as e:
+            Writer("x", 1024, 4096, directory=tmp_path)
+        assert e.value.errno == errno.ENOSPC
+        assert os.listdir(tmp_path) == []
+        with Writer("x", 64, 1024, directory=tmp_path) as w:
+            assert w.send(b"fits")
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_attach_waits_for_a_creator_and_gives_up_in_time(tmp_path):
+    def make(say):
+        import ipc.segment as s
+        made = s.Segment.create("x", 1, 64, 16, 4096, directory=tmp_path)
+        say("made")
+        time.sleep(0.2)
+        made.publish()
+        say("published")
+        time.sleep(60)
+
+    with Child(make) as child:
+        child.hear()
+        with pytest.raises(NotReady):
+            Reader("x", directory=tmp_path, timeout=0.01)
+        Reader("x", directory=tmp_path, timeout=30).close()
+        assert child.hear() == "published"
+
+
+def test_a_creator_killed_while_it_initialises_leaves_an_error_and_no_garbage(tmp_path):
+    def make(say):
+        import ipc.segment as s
+        made = s.Segment.create("x", 1, 64, 16, 4096, directory=tmp_path)
+        say("made")
+        time.sleep(60)
+        made.publish()
+
+    with Child(make) as child:
+        child.hear()
+    with pytest.raises(NotReady, match="died"):
+        Reader("x", directory=tmp_path, timeout=0.05)
+    Writer("x", 64, 16, create=True, directory=tmp_path, replace=True).close()
+
+
+def test_a_handle_carried_over_fork_is_refused_and_keeps_no_role(tmp_path):
+    w = Writer("x", 64, 16, directory=tmp_path)
+
+    def child_of(say):
+        try:
+            w.send(b"x")
+        except Forked:
+            say("refused")
+        time.sleep(60)
+
+    with Child(child_of) as child:
+        assert child.hear() == "refused"
+        assert w.send(b"mine")
+        w.close()
+        Writer("x", directory=tmp_path).close()         # the child, alive, holds nothing
+
+
+def test_a_file_truncated_under_the_mapping_is_an_error_and_no_signal(tmp_path):
+    w = Writer("x", 1024, 64, directory=tmp_path)
+    r = Reader("x", directory=tmp_path)
+    w.send(b"y" * 1024)
+    os.truncate(w.segment.path, 4096)
+    with pytest.raises(SegmentError):
+        for _ in range(100):
+            r.pop()
+    with pytest.raises(SegmentError):
+        for _ in range(100):
+            w.send(b"z" * 1024)
+    r.close()
+    w.close()
+
+
+def test_a_closed_segment_says_so(tmp_path):
+    w = Writer("x", 64, 16, directory=tmp_path)
+    w.close()
+    w.close()
+    with pytest.raises(ValueError, match="closed"):
+        w.send(b"x")
+
+
+def test_listing_tells_kind_roles_and_strangers(there):
+    (there / "fixwire.junk").write_bytes(b"not a segment")
+    with attach(there):
+        rows = {row["name"]: row for row in segments(there)}
+    assert rows["junk"]["error"] == "not a segment"
+    assert rows["x"]["kind"] == "channel" and rows["x"]["roles"] == ["consumer"] and rows["x"]["state"] == "ready"
