@@ -8,7 +8,7 @@ NEIGHBOR_STATES: tuple[str, ...]
 class Netif:
     def __init__(
         self,
-        device: Device,
+        dev: Device,
         address: str,
         gateway: str | None = None,
         *,

@@ -388,7 +388,7 @@ cdef class Netif:
     monotonic origin. Allocates here and never again.
     """
 
-    def __cinit__(self, Device device not None, str address not None, gateway=None, *, seed=0, int vlan=0,
+    def __cinit__(self, Device dev not None, str address not None, gateway=None, *, seed=0, int vlan=0,
                   int neighbors=256, int pending=64, int pending_each=8, int arp_tries=3,
                   arp_retry_ns=1_000_000_000, arp_refresh_ns=30_000_000_000, int probes=0):
         cdef netif_config config
@@ -418,9 +418,9 @@ cdef class Netif:
         config.neighbors.retry_ns = arp_retry_ns
         config.neighbors.refresh_ns = arp_refresh_ns
         config.neighbors.probes = probes
-        self.device = device
+        self.device = dev
         self.nif = <netif *>PyMem_Calloc(1, sizeof(netif))
-        if self.nif == NULL or not netif_init(self.nif, device.ptr(), &config):
+        if self.nif == NULL or not netif_init(self.nif, dev.ptr(), &config):
             raise MemoryError("no memory for the ARP cache")
 
     def __dealloc__(self):

@@ -1,4 +1,7 @@
-"""Frames for the tests of the low layers, made and read by scapy (which shares no code with stack/), and a wire to put them on."""
+"""Frames for the tests of the low layers, and a wire to put them on.
+
+scapy makes and reads them: an oracle that shares no code with stack/.
+"""
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: F401
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw  # noqa: F401
@@ -29,6 +32,10 @@ def is_at(spa, sha, tpa=US, tha=US_MAC, dst=US_MAC):
 
 
 def tagged(payload, vlan, dst=US_MAC, src=PEER_MAC):
+    """`payload` behind an 802.1Q tag; of a whole frame (bytes) what is behind its header, and its addresses."""
+    if isinstance(payload, bytes):
+        inner = Ether(payload)
+        return bytes(Ether(dst=inner.dst, src=inner.src) / Dot1Q(vlan=vlan) / inner.payload)
     return bytes(Ether(dst=dst, src=src) / Dot1Q(vlan=vlan) / payload)
 
 
@@ -45,11 +52,17 @@ class Wire:
         self.device, self.peer = pair(queue=options.pop("queue", 64))
         self.netif = Netif(self.device, address, **options)
         self.now = 10 * SECOND
+        self.injected = 0
 
     def rx(self, *frames):
         for frame in frames:
             assert self.peer.tx(frame)
         return self.netif.burst(self.now)
+
+    def input(self, frame, flags=0, vlan_tci=0):
+        """Past the device, with what a device might say about it; returns the verdict."""
+        self.injected += 1
+        return self.netif.input(frame, self.now, flags, vlan_tci)
 
     def out(self):
         return [Ether(f.data) for f in self.peer.rx_burst(64)]
@@ -68,7 +81,7 @@ class Wire:
         """Every frame in exactly one counter, whatever happened before."""
         s = self.netif.stats()
         named = [v for k, v in s.items() if k.startswith("rx_") and k != "rx_frames"]
-        assert s["rx_frames"] == sum(named) == self.device.stats()["rx_frames"]
+        assert s["rx_frames"] == sum(named) == self.device.stats()["rx_frames"] + self.injected
         assert s["tx_frames"] == sum(s["tx_" + k] for k in (
             "sent", "waiting", "full", "no_route", "no_neighbor", "address_unusable"))
         waiting = sum(n for _, _, n in self.netif.neighbors().values())

@@ -1,0 +1,41 @@
+"""Test-only Cython: `compiled.module("wire_face")` builds tests/wire_face.pyx into build/tests and imports it.
+
+Built again when the .pyx or a .pxd it cimports is newer; the headers under test are compiled in, so what runs is the
+inline code a user's module would get.
+"""
+import contextlib
+import importlib.util
+import io
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).parent.parent
+BUILD = ROOT / "build" / "tests"
+
+
+def module(name):
+    if name in sys.modules:
+        return sys.modules[name]
+    from Cython.Build import cythonize
+    from setuptools import Distribution, Extension
+    from setuptools.command.build_ext import build_ext
+
+    BUILD.mkdir(parents=True, exist_ok=True)
+    pxds = [str(p) for room in ("stack", "dpdk_py") for p in (ROOT / room).rglob("*.pxd")]
+    extension = Extension(name, [str(ROOT / "tests" / f"{name}.pyx")], depends=pxds,
+                          extra_compile_args=["-O2", "-g", "-std=gnu11", "-fno-strict-aliasing",
+                                              "-Wno-unused-function", "-Wno-unused-variable"])
+    log = io.StringIO()
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        modules = cythonize([extension], build_dir=str(BUILD), include_path=[str(ROOT)], compiler_directives={
+            "language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True})
+        command = build_ext(Distribution({"ext_modules": modules}))
+        command.build_lib = str(BUILD)
+        command.build_temp = str(BUILD / "temp")
+        command.finalize_options()
+        command.run()
+    path = command.get_ext_fullpath(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    sys.modules[name] = loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
