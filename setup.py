@@ -18,7 +18,7 @@ DEBUG = os.environ.get("FIXWIRE_DEBUG") == "1"
 SANITIZE = os.environ.get("FIXWIRE_SANITIZE", "")
 WITH_DPDK = os.environ.get("FIXWIRE_WITH_DPDK", "auto")
 
-CFLAGS = ["-O1", "-g", "-DFIXWIRE_DEBUG=1"] if DEBUG else [os.environ.get("FIXWIRE_OPT", "-O3")]
+CFLAGS = ["-O1", "-g", "-DFIXWIRE_DEBUG=1"] if DEBUG else [os.environ.get("FIXWIRE_OPT", "-O3"), "-g0"]
 # CPython's and Cython's own idioms need no-strict-aliasing; the rest keeps the log short enough to read.
 CFLAGS += ["-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
 LDFLAGS = []

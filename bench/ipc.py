@@ -126,7 +126,7 @@ def mpsc(directory, producers):
 def broadcast(module, directory, readers, stopped, cycles_per_ns):
     with Publisher("p", 56, 1024, directory=directory, create=True, replace=True) as p:
         pids = []
-        for k in range(readers):
+        for _ in range(readers):
             def follow():
                 with Subscriber("p", directory=directory, start=0) as s:
                     module.follow(s, N)
