@@ -265,7 +265,10 @@ cdef class Port:
 
     @property
     def link(self):
-        """Link(up, mbps, full_duplex, autoneg), without waiting for it to settle."""
+        """Link(up, mbps, full_duplex, autoneg) as the driver knows it, without waiting for it to settle.
+
+        Of the vdevs most say "up" whatever happens: net_af_packet does not watch its interface.
+        """
         cdef int up = 0, full = 0, auto = 0, ret
         cdef uint32_t mbps = 0
         self.require()
@@ -403,6 +406,9 @@ cdef class Port:
                 pool.close()
             except DpdkError:
                 pass        # buffers are still held; the pool ends with its last owner, or with the process
+
+    def __del__(self):
+        self.close()
 
     def __enter__(self):
         return self
