@@ -209,9 +209,12 @@ cdef struct tcb:
     uint64_t rttvar_ns
     uint64_t rto_ns
     uint64_t min_rtt_ns
+    uint64_t min_rtt_at_ns
     timer wake                      # fires at the earliest deadline or before
-    # -- the frame's first octets, patched for each segment: Ethernet 14, IPv4 20, TCP 20, options
-    uint8_t header[128]
+    # -- IPv4 and TCP header, patched for each segment, and the sums of what does not change in them
+    uint8_t header[64]
+    uint64_t ip_sum
+    uint64_t tcp_sum
     # -- off the predicted path
     uint32_t generation             # changes when the slot is given to another connection
     uint32_t index                  # of the slot
@@ -258,8 +261,9 @@ cdef struct tcb:
     uint8_t dsack_due               # next ACK begins with a DSACK block
     uint8_t ce_state                # DCTCP: last CE mark received
     uint8_t keep_probes
-    uint8_t header_len              # of the template: 54 + constant options
     uint8_t ended                   # TCP_EV_CLOSED was given
+    uint8_t eof_due                 # FIN is in, TCP_EV_PEER_CLOSED waits for text to be used up
+    uint8_t refused                 # the device or the neighbour queue was full: tcp_retry bits
     uint8_t unacked_full            # full-sized segments received and not acknowledged (TCP_ACK_SECOND)
     uint32_t dsack_seq
     uint32_t dsack_end
@@ -306,6 +310,11 @@ cdef struct tcb:
     uint64_t duplicates_in
     uint64_t timeouts
     uint64_t probes
+
+cdef enum tcp_retry:
+    TCP_RETRY_OUTPUT = 1
+    TCP_RETRY_ACK = 2
+    TCP_RETRY_SYN = 4
 
 cdef enum tcb_list:
     TCB_ON_ACK = 1
@@ -357,6 +366,7 @@ cdef struct tcp_table:
     uint8_t *slots                  # tcb i at slots + i * slot_size
     uint32_t slot_size
     uint32_t in_use
+    uint32_t time_waiting
     tcb *free_slots
     tcb *ack_list
     tcb *ready_list

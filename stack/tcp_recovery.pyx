@@ -1,0 +1,592 @@
+"""What acknowledgements and silence mean: round trip time, congestion window, loss.
+
+RFC 6298 (timeout), 5681 and 6582 (NewReno), 2018, 6675 and 2883 (SACK, DSACK), 8985 (RACK-TLP), 8257 (DCTCP). Segments
+that leave because of it are built by tcp_output. The records of what is in flight (`c.sent`) tile SND.UNA..SND.NXT; loss
+is marked on them and tcp_output sends again what is marked, so one loop serves every reason.
+
+Deviations: tail loss probes are used without SACK too, then with the oldest segment, because without SACK a second copy
+of the newest says nothing about the ones before it.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from .seqnum cimport seq_ge, seq_gt, seq_le, seq_lt, seq_min
+from .tcb cimport *
+from .tcp_output cimport tcp_flight_size, tcp_output, tcp_retransmit, tcp_send_new, tcp_text_room
+from .tcp_table cimport tcp_predict
+from .timer cimport NEVER, timer_by
+from .wire.octets cimport likely, unlikely
+from .wire.tcp cimport tcp_opt
+
+cdef enum:
+    DUP_THRESH = 3
+    GRANULARITY_NS = 1000               # G of RFC 6298: our clock is exact, this only keeps RTO above SRTT
+    MIN_RTT_WINDOW_NS = 10000000000     # a minimum older than this is forgotten (RFC 8985 section 6.2, step 1)
+    CWND_MAX = 1 << 30
+    MAX_ACK_DELAY_NS = 50000000         # how far max_ack_delay learns
+    PTO_INITIAL_NS = 1000000000
+
+
+# What one acknowledgement told, gathered while its records are visited.
+cdef struct ack_news:
+    uint32_t acked                      # octets by SEG.ACK
+    uint32_t sacked                     # octets newly SACKed
+    uint64_t rtt_ns                     # of the newest segment sent once, 0: none
+    bint reordered                      # an older segment, sent once, arrived after a newer one
+    bint dsack
+    bint lost_retransmission
+
+
+# -- round trip
+
+cdef void tcp_rtt_sample(tcb *c, uint64_t rtt_ns, uint64_t now_ns) noexcept nogil:
+    """RFC 6298 (2.2), (2.3) and the floor of (2.4), here per connection."""
+    cdef uint64_t off
+    if rtt_ns == 0:
+        rtt_ns = 1
+    if c.srtt_ns == 0:
+        c.srtt_ns = rtt_ns
+        c.rttvar_ns = rtt_ns >> 1
+    else:
+        off = c.srtt_ns - rtt_ns if c.srtt_ns > rtt_ns else rtt_ns - c.srtt_ns
+        c.rttvar_ns += (off >> 2) - (c.rttvar_ns >> 2)
+        c.srtt_ns += (rtt_ns >> 3) - (c.srtt_ns >> 3)
+        if c.srtt_ns == 0:
+            c.srtt_ns = 1
+    off = 4 * c.rttvar_ns
+    c.rto_ns = c.srtt_ns + (off if off > GRANULARITY_NS else GRANULARITY_NS)
+    if c.rto_ns < c.opt.rto_min_ns:
+        c.rto_ns = c.opt.rto_min_ns
+    if c.rto_ns > c.opt.rto_max_ns:
+        c.rto_ns = c.opt.rto_max_ns
+    if c.min_rtt_ns == 0 or rtt_ns <= c.min_rtt_ns or now_ns - c.min_rtt_at_ns > MIN_RTT_WINDOW_NS:
+        c.min_rtt_ns = rtt_ns
+        c.min_rtt_at_ns = now_ns
+
+
+cdef inline void tcp_restart_rto(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 6298 (5.2), (5.3): an acknowledgement of new text restarts the timer, or stops it with nothing outstanding."""
+    if c.snd_una == c.snd_nxt:
+        c.rto_at_ns = NEVER
+        c.pto_at_ns = NEVER
+        c.user_at_ns = NEVER
+        return
+    c.rto_at_ns = now_ns + c.rto_ns
+    if c.opt.user_timeout_ns:
+        c.user_at_ns = now_ns + c.opt.user_timeout_ns
+    timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
+
+
+cdef void tcp_arm_probe(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 8985 section 7.2: when, if nothing is heard, the tail is probed. Not while anything is being repaired."""
+    cdef uint64_t pto
+    if (c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or c.sacked_octets or c.tlp_out
+            or c.rto_at_ns == NEVER):
+        c.pto_at_ns = NEVER
+        return
+    if c.srtt_ns:
+        pto = 2 * c.srtt_ns
+        if c.sent_tail - c.sent_head == 1:
+            pto += c.max_ack_delay_ns           # a lone segment may be waiting for a delayed ACK
+    else:
+        pto = PTO_INITIAL_NS
+    pto += now_ns
+    c.pto_at_ns = pto if pto < c.rto_at_ns else c.rto_at_ns
+    timer_by(&c.table.wheel, &c.wake, c.pto_at_ns)
+
+
+# -- congestion
+
+cdef void tcp_congestion_start(tcb *c) noexcept nogil:
+    """The connection is open and its MSS known: the initial window of RFC 6928, or none at all."""
+    c.cwnd = CWND_MAX if c.opt.congestion == TCP_CC_NONE else c.opt.initial_window * c.snd_mss
+    c.ssthresh = CWND_MAX
+    c.dctcp_end = c.snd_nxt
+    c.cwr_end = c.snd_una
+    c.rack_fack = c.snd_una
+    c.rack_dsack_round = c.snd_una
+
+
+cdef inline uint32_t tcp_half(const tcb *c, uint32_t flight) noexcept nogil:
+    """ssthresh after a loss: max(FlightSize / 2, 2 SMSS) (RFC 5681 equation 4)."""
+    return flight >> 1 if flight >> 1 > 2 * c.snd_mss else 2 * c.snd_mss
+
+
+cdef inline void tcp_grow(tcb *c, uint32_t acked, uint32_t flight) noexcept nogil:
+    """Slow start and congestion avoidance (RFC 5681 section 3.1), only while the window is what held us back."""
+    if c.opt.congestion == TCP_CC_NONE or 2 * flight < c.cwnd or c.cwnd >= CWND_MAX:
+        return
+    if c.cwnd < c.ssthresh:
+        c.cwnd += acked if acked < c.snd_mss else c.snd_mss
+    else:
+        c.cwnd_acked += acked
+        if c.cwnd_acked >= c.cwnd:
+            c.cwnd_acked -= c.cwnd
+            c.cwnd += c.snd_mss
+
+
+cdef void tcp_enter_recovery(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 6675 section 5 (4), RFC 6582 section 3.2 (2): one reduction for everything lost in this window."""
+    c.recovery = TCP_RECOVERY_FAST
+    c.recover = c.snd_nxt
+    c.pto_at_ns = NEVER
+    if c.opt.congestion != TCP_CC_NONE:
+        c.ssthresh = tcp_half(c, tcp_flight_size(c))
+        c.cwnd = c.ssthresh
+        c.cwnd_acked = 0
+        c.cwr_due = c.ecn_ok
+    c.rto_at_ns = now_ns + c.rto_ns
+    timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
+
+
+cdef void tcp_leave_recovery(tcb *c) noexcept nogil:
+    """Everything that was out when the loss was seen is acknowledged."""
+    if c.recovery == TCP_RECOVERY_FAST and c.opt.congestion != TCP_CC_NONE:
+        c.cwnd = c.ssthresh
+    c.recovery = TCP_RECOVERY_NONE
+    c.dup_acks = 0
+    if not c.sack_ok:
+        c.sacked_octets = 0
+    if c.rack_persist:
+        c.rack_persist -= 1
+        if c.rack_persist == 0:
+            c.rack_reo_mult = 1
+
+
+cdef void tcp_congested(tcb *c, uint32_t ack, bint ece, uint32_t acked, uint64_t now_ns) noexcept nogil:
+    """ECN-Echo: once a window, halve (RFC 3168 section 6.1.2) or, with DCTCP, cut by the share that was marked."""
+    cdef uint32_t cut
+    if c.opt.congestion == TCP_CC_DCTCP:
+        c.dctcp_acked += acked
+        if ece:
+            c.dctcp_marked += acked
+        if seq_ge(ack, c.dctcp_end) and c.dctcp_acked:
+            # RFC 8257 section 3.3: alpha = (1 - g) alpha + g F, g = 1/16, in units of 1/1024
+            c.dctcp_alpha -= c.dctcp_alpha >> 4
+            c.dctcp_alpha += <uint32_t>((<uint64_t>c.dctcp_marked << 10) // c.dctcp_acked) >> 4
+            if c.dctcp_alpha > 1024:
+                c.dctcp_alpha = 1024
+            c.dctcp_acked = c.dctcp_marked = 0
+            c.dctcp_end = c.snd_nxt
+    if not ece or c.opt.congestion == TCP_CC_NONE or c.recovery != TCP_RECOVERY_NONE or seq_lt(ack, c.cwr_end):
+        return
+    c.cwr_end = c.snd_nxt
+    c.cwr_due = 1
+    if c.opt.congestion == TCP_CC_DCTCP:
+        cut = <uint32_t>((<uint64_t>c.cwnd * c.dctcp_alpha) >> 11)
+        c.ssthresh = c.cwnd - cut if c.cwnd - cut > 2 * c.snd_mss else 2 * c.snd_mss
+    else:
+        c.ssthresh = c.cwnd >> 1 if c.cwnd >> 1 > 2 * c.snd_mss else 2 * c.snd_mss
+    c.cwnd = c.ssthresh
+
+
+# -- RACK
+
+cdef inline bint sent_after(uint64_t t1, uint32_t end1, uint64_t t2, uint32_t end2) noexcept nogil:
+    return t1 > t2 or (t1 == t2 and seq_gt(end1, end2))
+
+
+cdef inline void tcp_rack_arrived(tcb *c, const tcp_sent *s, ack_news *news, uint64_t now_ns) noexcept nogil:
+    """RFC 8985 section 6.2, steps 2 and 3, for a segment just acknowledged or SACKed."""
+    cdef uint64_t rtt = now_ns - s.xmit_ns
+    if s.flags & TCP_SENT_RETRANS:
+        if rtt < c.min_rtt_ns:
+            return                              # more likely the ACK of the first copy
+    else:
+        if seq_lt(s.end, c.rack_fack):
+            news.reordered = True
+        news.rtt_ns = rtt if rtt else 1
+    if seq_gt(s.end, c.rack_fack):
+        c.rack_fack = s.end
+    c.rack_rtt_ns = rtt
+    if sent_after(s.xmit_ns, s.end, c.rack_xmit_ns, c.rack_end_seq):
+        c.rack_xmit_ns = s.xmit_ns
+        c.rack_end_seq = s.end
+
+
+cdef uint64_t tcp_rack_window(tcb *c) noexcept nogil:
+    """RFC 8985 section 6.2, step 4: how much later than its successors a segment may arrive before it counts as lost."""
+    cdef uint64_t w
+    if not c.rack_reordering:
+        if c.recovery != TCP_RECOVERY_NONE or c.sacked_octets >= DUP_THRESH * c.snd_mss or tcp_sacked_many(c):
+            return 0
+    w = c.rack_reo_mult * (c.min_rtt_ns >> 2)
+    return w if w < c.srtt_ns else c.srtt_ns
+
+
+cdef bint tcp_sacked_many(const tcb *c) noexcept nogil:
+    cdef uint32_t i = c.sent_head, n = 0
+    while i != c.sent_tail and n < DUP_THRESH:
+        n += (c.sent[i & c.sent_mask].flags & TCP_SENT_SACKED) != 0
+        i += 1
+    return n >= DUP_THRESH
+
+
+cdef inline void tcp_mark_lost(tcb *c, tcp_sent *s, int reason) noexcept nogil:
+    s.reason = <uint8_t>reason
+    if not s.flags & TCP_SENT_LOST:
+        s.flags |= TCP_SENT_LOST
+        c.lost_octets += s.end - s.seq
+    elif s.flags & TCP_SENT_IN_FLIGHT_AGAIN:
+        s.flags &= ~TCP_SENT_IN_FLIGHT_AGAIN    # its second copy is lost too
+        c.again_octets -= s.end - s.seq
+
+
+cdef bint tcp_rack_detect(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 8985 section 6.2, step 5: mark what was sent well before something that has arrived. True if anything was.
+
+    Arms the reordering timer for what is late but not late enough.
+    """
+    cdef uint32_t i = c.sent_head
+    cdef uint64_t due, wait = 0, window = tcp_rack_window(c)
+    cdef tcp_sent *s
+    cdef bint found = False
+    c.reo_at_ns = NEVER
+    while i != c.sent_tail:
+        s = &c.sent[i & c.sent_mask]
+        i += 1
+        if s.flags & TCP_SENT_SACKED:
+            continue
+        if (s.flags & (TCP_SENT_LOST | TCP_SENT_IN_FLIGHT_AGAIN)) == TCP_SENT_LOST:
+            continue
+        if not sent_after(c.rack_xmit_ns, c.rack_end_seq, s.xmit_ns, s.end):
+            continue
+        due = s.xmit_ns + c.rack_rtt_ns + window
+        if due <= now_ns:
+            tcp_mark_lost(c, s, TCP_TX_RACK_RETRANSMIT)
+            found = True
+        elif due > wait:
+            wait = due
+    if wait:
+        c.reo_at_ns = wait
+        timer_by(&c.table.wheel, &c.wake, wait)
+    return found
+
+
+# -- the scoreboard
+
+cdef inline void tcp_forget(tcb *c, const tcp_sent *s, uint32_t n) noexcept nogil:
+    """n octets of s are acknowledged: they leave every count they are in."""
+    if s.flags & TCP_SENT_SACKED:
+        c.sacked_octets -= n
+    elif s.flags & TCP_SENT_LOST:
+        c.lost_octets -= n
+        if s.flags & TCP_SENT_IN_FLIGHT_AGAIN:
+            c.again_octets -= n
+
+
+cdef void tcp_advance(tcb *c, uint32_t ack, ack_news *news, uint64_t now_ns) noexcept nogil:
+    """SND.UNA moves to ack; the records before it go, and tell their round trip."""
+    cdef tcp_sent *s
+    while c.sent_head != c.sent_tail:
+        s = &c.sent[c.sent_head & c.sent_mask]
+        if seq_gt(s.end, ack):
+            if seq_lt(s.seq, ack):
+                tcp_forget(c, s, ack - s.seq)
+                s.seq = ack
+                if s.flags & TCP_SENT_IN_FLIGHT_AGAIN:      # only its front was sent again
+                    s.flags &= ~TCP_SENT_IN_FLIGHT_AGAIN
+                    c.again_octets -= s.end - s.seq
+            break
+        if not s.flags & TCP_SENT_SACKED:
+            tcp_rack_arrived(c, s, news, now_ns)
+        tcp_forget(c, s, s.end - s.seq)
+        c.sent_head += 1
+    news.acked = ack - c.snd_una
+    c.octets_out += news.acked
+    c.snd_una = ack
+    c.backoff = 0
+
+
+cdef void tcp_read_sack(tcb *c, const tcp_opt *opt, uint32_t ack, uint32_t una_before, ack_news *news,
+                        uint64_t now_ns) noexcept nogil:
+    """Mark what the blocks cover. Blocks that make no sense are passed over (they may be old, or forged)."""
+    cdef uint32_t k, left, right, i
+    cdef tcp_sent *s
+    for k in range(opt.sack_count):
+        left = opt.sack[k].left
+        right = opt.sack[k].right
+        if seq_ge(left, right):
+            continue
+        if k == 0 and (seq_lt(left, ack) or (opt.sack_count > 1 and seq_ge(left, opt.sack[1].left)
+                                             and seq_le(right, opt.sack[1].right))):
+            # RFC 2883 section 4: the first block reports what came twice
+            if seq_le(right, c.snd_nxt) and seq_ge(left, una_before - c.max_snd_wnd):
+                news.dsack = True
+                c.dsacks_in += 1
+                tcp_read_dsack(c, right)
+            continue
+        if seq_lt(left, ack) or seq_gt(right, c.snd_nxt):
+            continue
+        i = c.sent_head
+        while i != c.sent_tail:
+            s = &c.sent[i & c.sent_mask]
+            i += 1
+            if seq_ge(s.seq, right):
+                break
+            if seq_lt(s.seq, left) or seq_gt(s.end, right) or s.flags & TCP_SENT_SACKED:
+                continue
+            tcp_rack_arrived(c, s, news, now_ns)
+            tcp_forget(c, s, s.end - s.seq)
+            s.flags = (s.flags & ~(TCP_SENT_LOST | TCP_SENT_IN_FLIGHT_AGAIN)) | TCP_SENT_SACKED
+            c.sacked_octets += s.end - s.seq
+            news.sacked += s.end - s.seq
+
+
+cdef void tcp_read_dsack(tcb *c, uint32_t right) noexcept nogil:
+    """The peer got something twice: a probe was needless, or the reordering window too small."""
+    if c.tlp_out and c.tlp_again and right == c.tlp_end_seq:
+        # RFC 8985 section 7.4.2: nothing was lost. The peer holds its ACKs longer than we thought.
+        c.tlp_out = 0
+        c.table.counters.spurious_probes += 1
+        c.max_ack_delay_ns = 2 * c.max_ack_delay_ns + c.srtt_ns
+        if c.max_ack_delay_ns > MAX_ACK_DELAY_NS:
+            c.max_ack_delay_ns = MAX_ACK_DELAY_NS
+        return
+    if seq_ge(c.snd_una, c.rack_dsack_round):
+        c.rack_dsack_round = c.snd_nxt
+        if c.rack_reo_mult < 64:
+            c.rack_reo_mult += 1
+        c.rack_persist = 16
+
+
+# -- acknowledgements
+
+cdef void tcp_acked_predicted(tcb *c, uint32_t ack, uint64_t now_ns) noexcept nogil:
+    """An ACK of new text while nothing is lost, SACKed, probed or repaired."""
+    cdef uint32_t flight = c.snd_nxt - c.snd_una
+    cdef tcp_sent *s
+    cdef uint64_t rtt = 0
+    while c.sent_head != c.sent_tail:
+        s = &c.sent[c.sent_head & c.sent_mask]
+        if unlikely(seq_gt(s.end, ack)):
+            if seq_lt(s.seq, ack):
+                s.seq = ack
+            break
+        rtt = now_ns - s.xmit_ns
+        c.rack_xmit_ns = s.xmit_ns
+        c.rack_end_seq = s.end
+        c.rack_fack = s.end
+        if unlikely(s.flags & TCP_SENT_RETRANS):
+            rtt = 0
+        elif rtt == 0:
+            rtt = 1
+        c.sent_head += 1
+    c.octets_out += ack - c.snd_una
+    tcp_grow(c, ack - c.snd_una, flight)
+    c.snd_una = ack
+    c.backoff = 0
+    if rtt:
+        c.rack_rtt_ns = rtt
+        tcp_rtt_sample(c, rtt, now_ns)
+    tcp_restart_rto(c, now_ns)
+    if c.snd_una != c.snd_nxt:
+        tcp_arm_probe(c, now_ns)
+
+
+cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ece, uint64_t now_ns) noexcept nogil:
+    """Everything an acceptable ACK can mean; the caller sends what it allows (tcp_output)."""
+    cdef ack_news news
+    cdef uint32_t before = c.snd_una, flight = c.snd_nxt - c.snd_una
+    cdef bint forward = seq_gt(ack, c.snd_una), found = False
+    news.acked = news.sacked = 0
+    news.rtt_ns = 0
+    news.reordered = news.dsack = news.lost_retransmission = False
+    if forward:
+        tcp_advance(c, ack, &news, now_ns)
+    if c.sack_ok and opt.sack_count:
+        tcp_read_sack(c, opt, ack, before, &news, now_ns)
+    if news.reordered:
+        c.rack_reordering = 1
+    if news.rtt_ns:
+        tcp_rtt_sample(c, news.rtt_ns, now_ns)
+    elif forward and c.ts_ok and opt.has_timestamps and opt.tsecr:
+        tcp_rtt_from_timestamp(c, opt.tsecr, now_ns)
+    tcp_tail_answered(c, ack, forward, bare, now_ns)
+    if c.ecn_ok:
+        tcp_congested(c, ack, ece, news.acked, now_ns)
+
+    if c.sack_ok:
+        if bare and not forward and flight and not news.dsack:
+            c.dup_acks += 1
+        elif forward:
+            c.dup_acks = 0
+        if c.sacked_octets or c.recovery != TCP_RECOVERY_NONE:
+            found = tcp_rack_detect(c, now_ns)
+        elif forward:
+            c.reo_at_ns = NEVER
+    else:
+        found = tcp_count_duplicates(c, ack, forward, bare and flight != 0, news.acked)
+    if found and c.recovery == TCP_RECOVERY_NONE:
+        tcp_enter_recovery(c, now_ns)
+
+    if forward:
+        if c.recovery != TCP_RECOVERY_NONE and seq_ge(ack, c.recover):
+            tcp_leave_recovery(c)
+        elif c.recovery != TCP_RECOVERY_FAST and not (ece and c.ecn_ok):
+            tcp_grow(c, news.acked, flight)
+        tcp_restart_rto(c, now_ns)
+    tcp_arm_probe(c, now_ns)
+    tcp_predict(c)
+
+
+cdef void tcp_rtt_from_timestamp(tcb *c, uint32_t tsecr, uint64_t now_ns) noexcept nogil:
+    """RFC 7323 section 4: measures retransmitted text too, in whole milliseconds; only where nothing better is known."""
+    cdef uint32_t ms = <uint32_t>(now_ns // 1000000) + c.ts_offset - tsecr
+    if ms < 1 << 20 and (c.srtt_ns == 0 or ms):
+        tcp_rtt_sample(c, <uint64_t>ms * 1000000, now_ns)
+
+
+cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicate, uint32_t acked) noexcept nogil:
+    """Loss without SACK: three duplicate ACKs, then one hole a partial ACK (RFC 5681, 6582). True: something is lost.
+
+    Each duplicate ACK says that one segment has left the network; `sacked_octets` counts them, so the pipe is right.
+    """
+    cdef tcp_sent *s = &c.sent[c.sent_head & c.sent_mask]
+    cdef uint32_t out
+    if forward:
+        if c.recovery == TCP_RECOVERY_NONE:
+            c.dup_acks = 0
+            c.sacked_octets = 0
+            return False
+        out = acked - c.snd_mss if acked > c.snd_mss else 0
+        c.sacked_octets -= out if out < c.sacked_octets else c.sacked_octets
+        if c.recovery == TCP_RECOVERY_FAST and seq_lt(ack, c.recover) and c.sent_head != c.sent_tail:
+            if (s.flags & TCP_SENT_LOST) == 0:
+                tcp_mark_lost(c, s, TCP_TX_FAST_RETRANSMIT)     # a partial ACK: the next hole
+                tcp_limit_sacked(c)
+            return True
+        tcp_limit_sacked(c)
+        return False
+    if not duplicate or c.sent_head == c.sent_tail:
+        return False
+    c.dup_acks += 1
+    c.sacked_octets += c.snd_mss
+    tcp_limit_sacked(c)
+    # RFC 6582 section 3.2 (2): not for what was out when a timeout struck
+    if c.dup_acks >= DUP_THRESH and c.recovery == TCP_RECOVERY_NONE:
+        tcp_mark_lost(c, s, TCP_TX_FAST_RETRANSMIT)
+        tcp_limit_sacked(c)
+        return True
+    return False
+
+
+cdef inline void tcp_limit_sacked(tcb *c) noexcept nogil:
+    """The guess of tcp_count_duplicates never exceeds what can have arrived."""
+    cdef uint32_t most = c.snd_nxt - c.snd_una - c.lost_octets
+    if c.sacked_octets > most:
+        c.sacked_octets = most
+
+
+# -- tail loss
+
+cdef void tcp_tail_answered(tcb *c, uint32_t ack, bint forward, bint bare, uint64_t now_ns) noexcept nogil:
+    """RFC 8985 section 7.4.2: what the answer to a probe says."""
+    if not c.tlp_out or seq_lt(ack, c.tlp_end_seq):
+        return
+    if not c.tlp_again:
+        c.tlp_out = 0
+        return
+    if seq_gt(ack, c.tlp_end_seq) or (forward and not c.sack_ok):
+        # No DSACK came: the probe filled a hole, a loss like any other. Without SACK none can come.
+        c.tlp_out = 0
+        tcp_enter_recovery(c, now_ns)
+        tcp_leave_recovery(c)
+    elif bare and not forward:
+        c.tlp_out = 0
+
+
+cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:
+    """Two round trips without a word: send new text, or the last segment again, to hear what is missing."""
+    cdef uint32_t n, room = tcp_text_room(c), i
+    cdef tcp_sent *s
+    c.pto_at_ns = NEVER
+    if c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or c.sent_head == c.sent_tail:
+        return
+    c.probes += 1
+    n = c.snd_end - c.snd_nxt
+    if n > room:
+        n = room
+    c.tlp_again = 0
+    if not c.fin_sent and n and c.snd_nxt + n - c.snd_una <= c.snd_wnd:
+        if not tcp_send_new(c, n, TCP_TX_TAIL_PROBE, now_ns):
+            return
+    else:
+        i = c.sent_tail - 1 if c.sack_ok else c.sent_head
+        s = &c.sent[i & c.sent_mask]
+        c.tlp_again = 1
+        if not tcp_retransmit(c, s, TCP_TX_TAIL_PROBE, now_ns):
+            return
+    c.tlp_out = 1
+    c.tlp_end_seq = c.snd_nxt
+    c.rto_at_ns = now_ns + c.rto_ns
+    timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
+    tcp_predict(c)
+
+
+cdef void tcp_timeout_reorder(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 8985 section 6.3: what was merely late is now lost."""
+    if tcp_rack_detect(c, now_ns):
+        if c.recovery == TCP_RECOVERY_NONE:
+            tcp_enter_recovery(c, now_ns)
+        tcp_output(c, now_ns)
+    tcp_predict(c)
+
+
+# -- timeout
+
+cdef void tcp_timeout_rto(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 6298 (5.4) to (5.6), RFC 5681 section 3.1: everything out is deemed lost, the oldest goes again, the timer backs off."""
+    cdef uint32_t i, flight = tcp_flight_size(c)
+    cdef tcp_sent *s
+    cdef bint reneged
+    if c.sent_head == c.sent_tail:
+        c.rto_at_ns = NEVER
+        return
+    c.timeouts += 1
+    if c.opt.congestion != TCP_CC_NONE:
+        if c.backoff == 0:
+            c.ssthresh = tcp_half(c, flight)
+        c.cwnd = c.snd_mss
+        c.cwnd_acked = 0
+    c.backoff += 1
+    c.rto_ns = 2 * c.rto_ns if 2 * c.rto_ns < c.opt.rto_max_ns else c.opt.rto_max_ns
+    c.recovery = TCP_RECOVERY_LOSS
+    c.recover = c.snd_nxt
+    c.dup_acks = 0
+    c.tlp_out = 0
+    c.pto_at_ns = c.reo_at_ns = NEVER
+    # RFC 2018 section 8: a receiver that lets SND.UNA stand there SACKed has changed its mind about all of it
+    reneged = c.sent[c.sent_head & c.sent_mask].flags & TCP_SENT_SACKED
+    c.sacked_octets = c.lost_octets = c.again_octets = 0
+    i = c.sent_head
+    while i != c.sent_tail:
+        s = &c.sent[i & c.sent_mask]
+        i += 1
+        if s.flags & TCP_SENT_SACKED and not reneged:
+            c.sacked_octets += s.end - s.seq
+            continue
+        s.flags = (s.flags & TCP_SENT_RETRANS) | TCP_SENT_LOST
+        s.reason = TCP_TX_TIMEOUT_RETRANSMIT
+        c.lost_octets += s.end - s.seq
+    c.rto_at_ns = now_ns + c.rto_ns
+    timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
+    tcp_predict(c)
+    tcp_output(c, now_ns)
+
+
+cdef void tcp_smaller_mss(tcb *c, uint32_t mss, uint64_t now_ns) noexcept nogil:
+    """RFC 1191 section 6.4: segments cannot have passed; send them again, smaller, without blaming congestion."""
+    cdef uint32_t i = c.sent_head
+    cdef tcp_sent *s
+    c.pmtu_mss = mss
+    c.snd_mss = mss
+    while i != c.sent_tail:
+        s = &c.sent[i & c.sent_mask]
+        i += 1
+        if s.end - s.seq > mss and not s.flags & TCP_SENT_SACKED:
+            tcp_mark_lost(c, s, TCP_TX_PMTU_RETRANSMIT)
+    if c.lost_octets and c.recovery == TCP_RECOVERY_NONE:
+        c.recovery = TCP_RECOVERY_LOSS
+        c.recover = c.snd_nxt
+    tcp_predict(c)
+    tcp_output(c, now_ns)
