@@ -18,7 +18,7 @@ from .tcp_recovery cimport tcp_acked, tcp_acked_predicted, tcp_congestion_start,
 from .tcp_table cimport *
 from .timer cimport NEVER, timer_by
 from .wire.checksum cimport tcp_csum
-from .wire.ipv4 cimport IPV4_ECN, IPV4_ECN_CE, ipv4_hdr
+from .wire.ipv4 cimport IPV4_ECN, IPV4_ECN_CE, ipv4_hdr, ipv4_is_multicast
 from .wire.octets cimport likely, load_be16, load_be32, unlikely
 from .wire.tcp cimport *
 from .wire.trace cimport TRACE_PARSE, TRACE_TCP, trace_mark
@@ -27,6 +27,11 @@ cdef enum:
     PLAIN = 0x5010                  # data offset 5, ACK
     DEFAULT_MSS = 536               # the peer named none (MUST-15)
     PAWS_IDLE_NS = 24 * 24 * 3600   # in seconds: RFC 7323 section 5.5, TS.Recent of a connection idle so long is invalid
+
+
+cdef inline int tcp_verdict(tcp_table *t, int verdict) noexcept nogil:
+    t.counters.rx[verdict] += 1
+    return verdict
 
 
 cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, uint64_t now_ns) noexcept nogil:
@@ -43,14 +48,12 @@ cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, ui
     cdef tcb *c
     t.counters.segments_in += 1
     if unlikely(n < TCP_HLEN):
-        t.counters.rx[TCP_RX_MALFORMED] += 1
-        return TCP_RX_MALFORMED
+        return tcp_verdict(t, TCP_RX_MALFORMED)
     ports = load_be32(p)
     c = tcp_lookup(t, ip.destination, ip.source, ports)
     if not f.flags & FRAME_RX_L4_GOOD:
         if unlikely(f.flags & FRAME_RX_L4_BAD or tcp_csum(ip.source, ip.destination, p, n) != 0):
-            t.counters.rx[TCP_RX_CHECKSUM] += 1
-            return TCP_RX_CHECKSUM
+            return tcp_verdict(t, TCP_RX_CHECKSUM)
     trace_mark(nif.trace, TRACE_PARSE)
     if likely(c != NULL):
         seq = load_be32(p + 4)
@@ -59,7 +62,7 @@ cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, ui
         if likely((load_be16(p + 12) & ~TCP_PSH) == PLAIN and c.predict and seq == c.rcv_nxt
                   and load_be16(p + 14) == c.snd_wnd_field and ack - c.snd_una <= c.snd_nxt - c.snd_una
                   and text_len <= c.rcv_adv - seq and (text_len != 0 or ack != c.snd_una)):
-            t.counters.rx[TCP_RX_PREDICTED] += 1
+            tcp_verdict(t, TCP_RX_PREDICTED)
             c.segs_in += 1
             c.last_rx_ns = now_ns
             c.snd_wl1 = seq
@@ -75,15 +78,14 @@ cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, ui
                 tcp_after_ack(c, now_ns)
             return TCP_RX_PREDICTED
     if unlikely(not tcp_parse(&seg, p, n)):
-        t.counters.rx[TCP_RX_MALFORMED] += 1
-        return TCP_RX_MALFORMED
-    if unlikely(ip.destination != nif.addr or (ip.source & 0xF0000000) == 0xE0000000):
+        return tcp_verdict(t, TCP_RX_MALFORMED)
+    if unlikely(ip.destination != nif.addr or ipv4_is_multicast(ip.source)):
         verdict = TCP_RX_NOT_UNICAST
     elif c == NULL:
         verdict = tcp_no_connection(t, ip, &seg, ports, now_ns)
     else:
         verdict = tcp_segment_arrives(c, ip, &seg, now_ns)
-    t.counters.rx[verdict] += 1
+    tcp_verdict(t, verdict)
     if t.flight != NULL:
         tcp_flight_record(t, ip.source, ports, seg.seq, seg.ack, seg.flags, seg.text_len, seg.wnd, False, verdict,
                           c.state if c != NULL else TCP_CLOSED, now_ns)

@@ -254,6 +254,7 @@ cdef uint32_t tcp_syn_options(tcb *c, uint8_t *p, uint64_t now_ns) noexcept nogi
     cdef bint answer = c.state == TCP_SYN_RECEIVED
     cdef bint sack = c.sack_ok if answer else c.opt.sack
     cdef bint ts = c.ts_ok if answer else c.opt.timestamps
+    cdef bint scale = c.wscale_ok if answer else c.opt.window_scale
     cdef uint32_t n = tcp_emit_mss(p, tcp_own_mss(c))
     if sack and ts:
         n += tcp_emit_sack_permitted(p + n, False)
@@ -261,7 +262,7 @@ cdef uint32_t tcp_syn_options(tcb *c, uint8_t *p, uint64_t now_ns) noexcept nogi
         n += tcp_emit_sack_permitted(p + n, True)
     if ts:
         n += tcp_emit_timestamps(p + n, tcp_ts_now(c, now_ns), c.ts_recent if answer else 0, not sack)
-    if c.wscale_ok if answer else c.opt.window_scale:
+    if scale:
         n += tcp_emit_wscale(p + n, c.rcv_wscale)
     return n
 
