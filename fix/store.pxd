@@ -16,20 +16,23 @@ cdef struct fix_store_stats:
     uint64_t evicted        # messages that made room for newer ones: a resend fills their gap
     uint64_t resets
 
+cdef struct fix_store           # below
+
 # Keep the message `seq` (n octets, from BeginString to CheckSum). A number already there is replaced: session_end
 # does that when the wire refused the message before. admin: nobody will ask for the text, only that the number was used.
 # False: no room, nothing changed, the message must not be sent.
 ctypedef bint (*fix_store_append_fn)(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t n, bint admin,
                                      uint64_t now_ns) noexcept nogil
-# The message `seq` and its length in `n`; NULL if it was administrative, never sent or is no longer kept.
-# Lent until the next append or reset.
+# The message `seq` and its length in `n`; NULL if it was administrative (n = 0), or is not kept any more (n = 1).
+# Lent until the next append or reset; 64 octets behind it may be read.
 ctypedef const uint8_t *(*fix_store_get_fn)(fix_store *st, uint64_t seq, uint32_t *n) noexcept nogil
 # Is there room for a message of n octets? Asked before a number is given to it.
 ctypedef bint (*fix_store_room_fn)(fix_store *st, uint32_t n) noexcept nogil
 # Forget every message, both numbers are 1 again.
 ctypedef void (*fix_store_reset_fn)(fix_store *st, int64_t utc_ns) noexcept nogil
-# The session set numbers.next_out by hand (administration, SequenceReset): what was kept from there on is void.
+# The session set its numbers by hand (administration): what was kept from numbers.next_out on is void.
 ctypedef void (*fix_store_renumber_fn)(fix_store *st) noexcept nogil
+ctypedef void (*fix_store_free_fn)(fix_store *st) noexcept nogil
 
 cdef struct fix_store_ops:
     fix_store_append_fn append
@@ -37,6 +40,7 @@ cdef struct fix_store_ops:
     fix_store_room_fn room
     fix_store_reset_fn reset
     fix_store_renumber_fn renumber
+    fix_store_free_fn free
 
 cdef struct fix_store:
     const fix_store_ops *ops
@@ -44,8 +48,16 @@ cdef struct fix_store:
     void *self              # the store's own state
     fix_store_stats stats
 
-# A store of no messages: numbers only, every resend is a gap fill.
+# A store of no messages: numbers only, every resend is a gap fill. NULL: out of memory.
 cdef fix_store *null_store_new() noexcept nogil
-# The last messages in `octets` of memory (at most `messages` of them); older ones are evicted. NULL: out of memory.
+# The newest messages that fit in `octets` of memory, at most `messages` of them; older ones are evicted, so append
+# refuses only a message larger than the whole ring. All memory is touched here. NULL: out of memory.
 cdef fix_store *memory_store_new(uint32_t octets, uint32_t messages) noexcept nogil
 cdef void store_free(fix_store *st) noexcept nogil
+
+cdef class Store:
+    """A fix_store for Python: tests and fix.Session; base of every store a session can be given."""
+    cdef fix_store *st
+
+cdef class MemoryStore(Store):
+    pass
