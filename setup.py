@@ -98,7 +98,7 @@ EXTENSIONS = [
     ext("fix.recovery"),
     ext("fix.session"),
     ext("fix.store"),
-    ext("fix.face"),
+    ext("fix.sansio"),
     ext("gateway.engine"),
     ext("gateway.strategy"),
     ext("gateway.trace"),

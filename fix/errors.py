@@ -38,3 +38,11 @@ class FieldMissing(FixError, KeyError):
 
 class FieldValueError(FixError, ValueError):
     """The field is there and is not what was asked for; names the field, the value and the limit."""
+
+
+class LocalProtocolError(FixError):
+    """You asked a session for something it cannot do now; nothing was sent and no number was used."""
+
+
+class RemoteProtocolError(FixError):
+    """The peer broke the session protocol; the text is the session's reason."""

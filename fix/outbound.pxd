@@ -33,3 +33,4 @@ cdef bint send_reject(fix_session *s, fix_msg *m, int reason, const uint8_t *ref
                       uint64_t now_ns) noexcept nogil
 # Send again what s.resend_next .. s.resend_to says, as much as one step may; False: there is more.
 cdef bint resend_step(fix_session *s, uint64_t now_ns) noexcept nogil
+cdef bint is_header_tag(uint32_t tag) noexcept nogil

@@ -457,11 +457,15 @@ cdef bint session_business_reject(fix_session *s, fix_msg *m, int reason, const 
     if s.config.version < FIX_42:
         w = reject_begin(s, m, c'3', now_ns)
         if text == NULL:
-            text = b"Unsupported message type" if reason == 3 else business_text(reason)
+            text = business_text(reason)
+            if reason == 3:
+                text = b"Unsupported message type"
         put_ref_text(s, w, text, ref, n, True)
     else:
         w = reject_begin(s, m, c'j', now_ns)
-        put_ref_text(s, w, business_text(reason) if text == NULL else text, ref, n, True)
+        if text == NULL:
+            text = business_text(reason)
+        put_ref_text(s, w, text, ref, n, True)
         if f != NULL and 0 < f.len <= FIX_ID_MAX:
             fix_put_str(w, 372, fix_value(m, f), f.len)
         fix_put_uint(w, 380, reason)

@@ -58,6 +58,7 @@ cdef enum:
     SECOND = 1000000000
 
 cdef uint64_t NEVER = 0xFFFFFFFFFFFFFFFF
+cdef int64_t FOREVER = 0x3FFFFFFFFFFFFFFF
 
 
 # --- states
@@ -390,12 +391,12 @@ cdef bint time_is_good_slow(fix_session *s, fix_msg *m, const fix_field *f, int6
     if not fix_read_utc_ns(m, f, &sent):
         return False
     if not s.config.check_latency:
-        limit = 1 << 62
+        limit = FOREVER
     second = sent - sent % SECOND
     memcpy(s.time_in, fix_value(m, f), 17)
     s.time_in_from = second + SECOND - limit
     s.time_in_to = second + limit
-    if limit == 1 << 62:
+    if limit == FOREVER:
         s.time_in_from = -limit
         s.time_in_to = limit
         return True
@@ -596,7 +597,7 @@ cdef void session_sequence_reset(fix_session *s, fix_msg *m, uint64_t seq, uint6
         session_refuse(s, m, 1, 36, seq, now_ns)
     elif not fix_read_uint(m, f, &new):
         session_refuse(s, m, 6, 36, seq, now_ns)
-    elif new < s.next_in or (fill and new == s.next_in) or new > <uint64_t>1 << 62:
+    elif new < s.next_in or (fill and new == s.next_in) or new > <uint64_t>FOREVER:
         reject(s, m, 5, NULL, 0, seq, now_ns)
     else:
         set_next_in(s, new)

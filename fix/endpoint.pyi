@@ -1,0 +1,1 @@
+"""Compiled: for `cimport fix.endpoint`. Its Python face is fix.Session."""

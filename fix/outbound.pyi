@@ -1,0 +1,1 @@
+"""Compiled: for `cimport fix.outbound`. Its Python face is fix.Session."""

@@ -1,0 +1,1 @@
+"""Compiled: for `cimport fix.recovery`. Its Python face is fix.Session."""
