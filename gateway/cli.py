@@ -83,6 +83,18 @@ def parser() -> argparse.ArgumentParser:
     c = command("devices", _devices, "which ways frames can take on this machine, and what the missing ones need",
                 "  fixwire devices\n  fixwire devices --json\n")
     c.add_argument("--json", action="store_true", help="one object")
+
+    c = command("ipc", _ipc, "the shared-memory segments on this host: list, show, remove",
+                "  fixwire ipc list\n  fixwire ipc show events --json\n  fixwire ipc remove orders.maker\n")
+    actions = c.add_subparsers(dest="action", metavar="list|show|remove", required=True, parser_class=_Parser)
+    for action, text in (("list", "every segment; exit 1 if one was left behind"), ("show", "one segment"),
+                         ("remove", "unlink one that no living process uses")):
+        a = actions.add_parser(action, help=text, allow_abbrev=False)
+        if action != "list":
+            a.add_argument("name", metavar="NAME")
+        if action != "remove":
+            a.add_argument("--json", action="store_true", help="as JSON")
+        a.add_argument("--directory", metavar="DIR", help="another directory than /dev/shm")
     return p
 
 
@@ -95,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
             print("fixwire", version())
             return 0
         if args.command is None:
-            p.error("which command? demo, show, replay, run or devices")
+            p.error("which command? demo, show, replay, run, devices or ipc")
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -181,3 +193,8 @@ def _run(args: argparse.Namespace) -> int:
 def _devices(args: argparse.Namespace) -> int:
     from gateway import devices
     return devices.main(args)
+
+
+def _ipc(args: argparse.Namespace) -> int:
+    from gateway import shared_memory
+    return shared_memory.main(args)
