@@ -92,6 +92,8 @@ EXTENSIONS = [
     ext("stack.face"),
     ext("fix.parse"),
     ext("fix.encode"),
+    ext("fix.fieldset"),
+    ext("fix.face"),
     ext("fix.validate"),
     ext("fix.endpoint"),
     ext("fix.outbound"),

@@ -1,10 +1,30 @@
 """FIX messages and sessions, sans-I/O: octets and time in, octets out.
 
+    parse, Parser                 messages from octets, one or a stream   Message   read by tag or name, built, encoded
     Session                       a session, initiator or acceptor    MemoryStore, Store   what it keeps for resends
     LocalProtocolError            you asked for what cannot be        RemoteProtocolError  the peer broke the protocol
+
+`fix.dictionary` holds names and types of every version, `fix.tags` and `fix.enums` the names as constants. Prices are exact
+integers of 10^-8 (`get_e8`) or Decimals.
 """
-from .errors import FixError, LocalProtocolError, RemoteProtocolError
+from .errors import (
+    DictionaryError,
+    FieldMissing,
+    FieldValueError,
+    FixError,
+    GarbledMessage,
+    IncompleteMessage,
+    LocalProtocolError,
+    MessageError,
+    RemoteProtocolError,
+)
+from .face import Message, Parser, parse
+from .fieldset import Entry, Group
 from .sansio import Event, Session
 from .store import MemoryStore, Store
 
-__all__ = ["Event", "FixError", "LocalProtocolError", "MemoryStore", "RemoteProtocolError", "Session", "Store"]
+__all__ = [
+    "DictionaryError", "Entry", "Event", "FieldMissing", "FieldValueError", "FixError", "GarbledMessage", "Group",
+    "IncompleteMessage", "LocalProtocolError", "MemoryStore", "Message", "MessageError", "Parser", "RemoteProtocolError",
+    "Session", "Store", "parse",
+]

@@ -195,13 +195,11 @@ cdef inline uint64_t fix_msgtype(const char *text) noexcept nogil:
 
 
 cdef inline const uint8_t *fix_tag_text(const fix_msg *m, uint32_t i, uint32_t *n) noexcept nogil:
-    """The octets that stand as the tag of field i, numbers or not (RefTagID of a Reject)."""
+    """The octets that stand as the tag of field i, number or not (RefTagID of a Reject); the whole field without '='."""
     cdef uint32_t start = 0
     if i > 0:
         start = <uint32_t>m.fields[i - 1].off + m.fields[i - 1].len + 1
-    n[0] = <uint32_t>m.fields[i].off - start
-    if n[0] > 0 and m.p[m.fields[i].off - 1] == 61:
-        n[0] -= 1
+    n[0] = m.fields[i].off - start - 1 if m.fields[i].off > start else m.fields[i].len
     return m.p + start
 
 

@@ -24,6 +24,13 @@ cdef enum fix_isa:
 cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil
 cdef void fix_msg_free(fix_msg *m) noexcept nogil
 
+# Length/data pairs of a dictionary (a mapping of tags) besides the standard's, for this fix_msg. False: no memory.
+cdef bint fix_msg_data_pairs(fix_msg *m, dict pairs) except -1
+
+# The data tag that a Length field announces, and the other way round; 0 if it is none. `m` NULL: the standard's pairs.
+cdef uint32_t fix_data_tag(const fix_msg *m, uint32_t length_tag) noexcept nogil
+cdef uint32_t fix_length_tag(const fix_msg *m, uint32_t data_tag) noexcept nogil
+
 # One message from the n octets at p -> fix_verdict. FIX_SLACK octets behind p+n must be readable. n may be 0 (PARTIAL).
 # Call again after PARTIAL only with m.need octets: then a message that comes an octet at a time costs O(its length).
 cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil

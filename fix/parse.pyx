@@ -6,7 +6,7 @@ garbled and ignored. What is wrong inside a message that passes all this is told
 Not here: what tags mean (validate), sequence numbers (session).
 """
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fix.digits cimport fix_digits_uint
 from fix.dictionary.datafields cimport FIX_DATA_PAIRS, fix_data_pairs
@@ -25,7 +25,10 @@ cdef extern from "scan.h" nogil:
     ctypedef int (*fw_scan_fn)(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum,
                                const fw_data_table *t) noexcept nogil
     ctypedef uint32_t (*fw_sum_fn)(const uint8_t *p, uint32_t n) noexcept nogil
+    int FW_PAIRS
     bint fw_data_add(fw_data_table *t, uint32_t length, uint32_t data) noexcept
+    uint32_t fw_data_of(const fw_data_table *t, uint32_t length) noexcept
+    uint32_t fw_length_of(const fw_data_table *t, uint32_t data) noexcept
     uint32_t fw_scan_general(const uint8_t *p, uint32_t i, uint32_t end, uint64_t *out, uint32_t k, uint32_t room,
                              const fw_data_table *t, fw_fault *fault) noexcept
     uint32_t fw_sum_plain(const uint8_t *p, uint32_t n) noexcept
@@ -74,8 +77,39 @@ cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil:
 
 cdef void fix_msg_free(fix_msg *m) noexcept nogil:
     free(m.fields)
+    free(<void *>m.data_table)
+    m.data_table = NULL
     m.fields = NULL
     m.room = m.count = 0
+
+
+cdef bint fix_msg_data_pairs(fix_msg *m, dict pairs) except -1:
+    cdef fw_data_table *t
+    if all(fix_data_tag(NULL, length) == data for length, data in pairs.items()):
+        return True
+    t = <fw_data_table *>malloc(sizeof(fw_data_table))
+    if t == NULL:
+        return False
+    memcpy(t, &standard_pairs, sizeof(fw_data_table))
+    for length, data in pairs.items():
+        if not fw_data_add(t, length, data):
+            free(t)
+            raise ValueError(f"{len(pairs)} pairs of Length and data fields, at most {FW_PAIRS} are possible")
+    free(<void *>m.data_table)
+    m.data_table = t
+    return True
+
+
+cdef const fw_data_table *table_of(const fix_msg *m) noexcept nogil:
+    return <const fw_data_table *>m.data_table if m != NULL and m.data_table != NULL else &standard_pairs
+
+
+cdef uint32_t fix_data_tag(const fix_msg *m, uint32_t length_tag) noexcept nogil:
+    return fw_data_of(table_of(m), length_tag)
+
+
+cdef uint32_t fix_length_tag(const fix_msg *m, uint32_t data_tag) noexcept nogil:
+    return fw_length_of(table_of(m), data_tag)
 
 
 cdef uint32_t fix_next_begin(const uint8_t *p, uint32_t n) noexcept nogil:
@@ -169,7 +203,7 @@ cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
     cdef uint64_t x, hit, length = 0
     cdef int count
     cdef fw_fault fault
-    cdef const fw_data_table *pairs = <const fw_data_table *>m.data_table
+    cdef const fw_data_table *pairs = table_of(m)
     m.p = p
     m.n = m.count = 0
     if n < SHORTEST:
@@ -206,8 +240,6 @@ cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
     x = (x >> 32 & 0xffffff) ^ 0x303030
     if (x | (x + 0x767676)) & 0x808080:
         return garbled(m, p, n, FIX_GARBLED_TRAILER, total)
-    if pairs == NULL:
-        pairs = &standard_pairs
     count = scan(p, total, <uint64_t *>m.fields, m.room, &sum, pairs)
     if sum != (x & 0xff) * 100 + (x >> 8 & 0xff) * 10 + (x >> 16):
         return garbled(m, p, n, FIX_GARBLED_CHECKSUM, total)

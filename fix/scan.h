@@ -12,13 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FW_PAIRS = 256 };
 enum { FW_OK = 0, FW_NO_EQUALS = 1, FW_BAD_TAG = 2, FW_DATA_LENGTH = 3, FW_FIELDS = 4 };
 
 /* Length/data pairs. `bits` is a filter over the low 16 bits of a Length tag; the pairs decide. */
 typedef struct {
     uint64_t bits[1024];
     uint32_t n;
-    struct { uint32_t length, data; } pair[256];        /* ascending by length */
+    struct { uint32_t length, data; } pair[FW_PAIRS];       /* ascending by length */
+    uint64_t data_bits[1024];       /* the same filter over data tags */
 } fw_data_table;
 
 typedef struct { uint32_t error, field, tag; } fw_fault;
@@ -31,13 +33,14 @@ static int fw_data_add(fw_data_table *t, uint32_t length, uint32_t data) {
     uint32_t i = 0;
     while (i < t->n && t->pair[i].length < length) i++;
     if (i == t->n || t->pair[i].length != length) {
-        if (t->n == 256) return 0;
+        if (t->n == FW_PAIRS) return 0;
         memmove(&t->pair[i + 1], &t->pair[i], (t->n - i) * sizeof t->pair[0]);
         t->n++;
     }
     t->pair[i].length = length;
     t->pair[i].data = data;
     t->bits[(length & 0xffff) >> 6] |= 1ull << (length & 63);
+    t->data_bits[(data & 0xffff) >> 6] |= 1ull << (data & 63);
     return 1;
 }
 /* The data tag that a Length field announces, or 0. */
@@ -49,6 +52,14 @@ static inline uint32_t fw_data_of(const fw_data_table *t, uint32_t tag) {
         if (t->pair[mid].length < tag) lo = mid + 1; else hi = mid;
     }
     return lo < t->n && t->pair[lo].length == tag ? t->pair[lo].data : 0;
+}
+
+/* The Length tag that announces a data field, or 0. */
+static uint32_t fw_length_of(const fw_data_table *t, uint32_t tag) {
+    if (t->data_bits[(tag & 0xffff) >> 6] >> (tag & 63) & 1)
+        for (uint32_t i = 0; i < t->n; i++)
+            if (t->pair[i].data == tag) return t->pair[i].length;
+    return 0;
 }
 
 /* Lowest octet of x equal to c, as a bit of it: 0x80 in that octet and perhaps in octets above; 0 if there is none. */

@@ -64,6 +64,7 @@ class Dictionary:
         self.trailer: tuple[Member, ...] = ()
         self._expanded: dict[str, tuple[Member, ...]] = {}
         self._groups: dict[tuple[str, int], Member | None] = {}
+        self._group_tags: dict[tuple[str, int], frozenset[int] | None] = {}
 
     def __repr__(self) -> str:
         return f"<Dictionary {self.version}: {len(self.fields)} fields, {len(self.messages)} messages>"
@@ -94,6 +95,7 @@ class Dictionary:
         message.members += (Member(tag, required),)
         self._expanded.pop("M" + msgtype, None)
         self._groups.clear()
+        self._group_tags.clear()
 
     def add_message(self, msgtype: str, name: str, members: Iterable[Member], admin: bool = False) -> MessageType:
         """Add a message of the venue's own, or replace one."""
@@ -101,6 +103,7 @@ class Dictionary:
         self.messages[msgtype] = message
         self._expanded.pop("M" + msgtype, None)
         self._groups.clear()
+        self._group_tags.clear()
         return message
 
     def members(self, msgtype: str) -> tuple[Member, ...]:
@@ -130,6 +133,15 @@ class Dictionary:
                 pools.insert(0, self.members(msgtype))
             self._groups[key] = next((g for pool in pools for g in groups_of(pool) if g.tag == counter), None)
         return self._groups[key]
+
+    def group_tags(self, msgtype: str, counter: int) -> frozenset[int] | None:
+        """The tags of that group and of the groups in it, or None if there is no such group."""
+        key = (msgtype, counter)
+        if key not in self._group_tags:
+            group = self.group(msgtype, counter)
+            self._group_tags[key] = None if group is None or group.members is None else frozenset(
+                [m.tag for m in group.members] + [m.tag for g in groups_of(group.members) for m in g.members or ()])
+        return self._group_tags[key]
 
     def data_pairs(self) -> dict[int, int]:
         """Length fields and the data fields they announce: by name (RawDataLength, XmlDataLen), else the tag before."""
