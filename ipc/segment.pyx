@@ -166,7 +166,7 @@ cdef class Segment:
 
     @staticmethod
     def attach(name, kind, directory=None, max_len=None, capacity=None, timeout=1.0):
-        """The segment of that name, every field judged; waits up to `timeout` seconds for a creator that is not done.
+        """The segment of that name, every field judged; waits up to `timeout` seconds for it to be there and ready.
 
         `max_len` and `capacity`, where given, must be the segment's. Each wrong field raises an error of its own class.
         """
@@ -178,11 +178,14 @@ cdef class Segment:
                 s._open(path)
                 if s._ready(path, kind, max_len, capacity):
                     return s
+            except FileNotFoundError:
+                if time.monotonic() >= end:
+                    raise
             except BaseException:
                 s.close()
                 raise
             s.close()
-            if time.monotonic() >= end:
+            if time.monotonic() >= end and os.path.exists(path):
                 raise NotReady(path, "its creator has not finished making it",
                                f"if the creator died, `fixwire ipc remove {name}`", errno.ETIMEDOUT)
             time.sleep(0.001)
