@@ -77,6 +77,7 @@ EXTENSIONS = [
     ext("dpdk_py.pair"),
     ext("dpdk_py.impair"),
     ext("dpdk_py.capture"),
+    ext("dpdk_py.recording"),
     ext("dpdk_py.pcap"),
     ext("dpdk_py.afpacket"),
     ext("stack.netif"),

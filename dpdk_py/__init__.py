@@ -14,12 +14,13 @@ from dpdk_py.errors import BackendUnavailable, DeviceError, DpdkError, PcapError
 if TYPE_CHECKING:
     from dpdk_py.afpacket import AfPacketDevice
     from dpdk_py.base import Device, Frame
-    from dpdk_py.capture import PcapngWriter, PcapReader
+    from dpdk_py.capture import PcapReader
     from dpdk_py.eal import Eal
     from dpdk_py.impair import Impairment
     from dpdk_py.pair import PairDevice
     from dpdk_py.pcap import PcapDevice, PcapWriter
     from dpdk_py.port import DpdkDevice
+    from dpdk_py.recording import PcapngWriter
 
 __all__ = [
     "AfPacketDevice", "Backend", "BackendUnavailable", "Device", "DeviceError", "DpdkDevice", "DpdkError", "Eal",
@@ -30,7 +31,7 @@ __all__ = [
 _MODULE = {
     "AfPacketDevice": "afpacket", "Device": "base", "DpdkDevice": "port", "Eal": "eal", "Frame": "base",
     "Impairment": "impair", "PairDevice": "pair", "PcapDevice": "pcap", "PcapReader": "capture", "PcapWriter": "pcap",
-    "PcapngWriter": "capture",
+    "PcapngWriter": "recording",
 }
 
 # what follows the colon, for the message when it is missing

@@ -9,9 +9,9 @@ from collections import namedtuple
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from dpdk_py.device cimport (
-    DEVICE_TX_IP_CSUM, DEVICE_TX_L4_CSUM, FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_ops, device_stats, frame,
+    DEVICE_TX_IP_CSUM, DEVICE_TX_L4_CSUM, FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_stats, frame,
 )
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dpdk_py.errors import DeviceError

@@ -1,5 +1,5 @@
-# Capture files: a streaming reader of pcap and pcapng, and a writer of pcapng. Frames in memory are in capture.pyx's
-# one buffer; nothing is read that is not there, whatever the file says.
+# A streaming reader of pcap and pcapng. Packets lie in its one buffer; nothing is read that is not there, whatever the
+# file says.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
@@ -7,7 +7,6 @@ cdef enum:
     CAPTURE_BUFFER = 1 << 20        # read ahead; also the longest packet block, with its options
     CAPTURE_MARGIN = 64             # writable octets in front of the buffer, for an Ethernet header made up in place
     CAPTURE_INTERFACES_MAX = 4096
-    CAPTURE_RECORD_OCTETS = 48      # what an enhanced packet block adds to its packet, padding included
 
 cdef enum capture_verdict:
     CAPTURE_ERROR = -1              # c.error says what, at c.error_offset
@@ -61,29 +60,8 @@ cdef struct capture:
 cdef int capture_open(capture *c) noexcept nogil
 cdef int capture_next(capture *c, capture_packet *p, bint may_refill) noexcept nogil
 
-cdef struct capture_out:
-    int fd
-    uint8_t *buf
-    uint32_t size
-    uint32_t used
-    bint drop_when_full             # else the burst that finds the buffer full writes it out
-    int error                       # errno of the first failed write; nothing is written after it
-    uint64_t packets
-    uint64_t dropped                # not recorded: buffer full, longer than CAPTURE_PACKET_MAX, or after an error
-
-cdef uint32_t capture_record_len(uint32_t n, uint32_t direction) noexcept nogil
-cdef bint capture_room(capture_out *o, uint32_t octets) noexcept nogil
-cdef bint capture_put(capture_out *o, const uint8_t *p, uint32_t n, int64_t ts_ns, uint32_t direction,
-                      uint32_t tag) noexcept nogil
-cdef bint capture_flush(capture_out *o) noexcept nogil
-
 cdef class PcapReader:
     cdef capture cap
     cdef readonly str path
     cdef readonly object size
     cdef int fail(self) except -1
-
-cdef class PcapngWriter:
-    cdef capture_out out
-    cdef readonly str path
-    cdef int check(self) except -1

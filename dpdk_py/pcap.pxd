@@ -1,7 +1,8 @@
 # PcapDevice (replay) and PcapWriter (record): capture files as devices.
 from dpdk_py.base cimport Device
-from dpdk_py.capture cimport PcapngWriter, PcapReader, capture, capture_out, capture_packet
+from dpdk_py.capture cimport PcapReader, capture, capture_packet
 from dpdk_py.device cimport device
+from dpdk_py.recording cimport PcapngWriter, capture_out
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef struct pcap_replay:

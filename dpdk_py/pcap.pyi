@@ -29,7 +29,7 @@ class PcapDevice(Device):
 class PcapWriter(Device):
     def __init__(
         self,
-        device: Device,
+        inner: Device,
         path: str | os.PathLike[str],
         *,
         utc_offset_ns: int = 0,

@@ -2,16 +2,16 @@
 
 Reading and writing files may wait for a disk, so neither belongs under a session that trades: PcapDevice is for
 replay and tests, and PcapWriter beside a live session is opened with drop_when_full and flushed by its owner between
-steps. The file formats are in capture.pyx.
+steps. The file formats are in capture.pyx and recording.pyx.
 """
 from dpdk_py.base cimport Device, mac_from
 from dpdk_py.capture cimport (
-    CAPTURE_AGAIN, CAPTURE_IN, CAPTURE_OUT, CAPTURE_PACKET, PcapngWriter, PcapReader, capture_next, capture_put,
-    capture_record_len, capture_room,
+    CAPTURE_AGAIN, CAPTURE_IN, CAPTURE_OUT, CAPTURE_PACKET, PcapReader, capture_next,
 )
 from dpdk_py.device cimport (
     FRAME_HEADROOM, FRAME_RX_VLAN, FRAME_SLACK, FRAME_TS_NONE, FRAME_TS_REALTIME, device, device_ops, frame,
 )
+from dpdk_py.recording cimport PcapngWriter, capture_put, capture_record_len, capture_room
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -36,7 +36,6 @@ cdef int replay_rx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexc
     """Lends frames where they lie in the reader's buffer, so it reads on only when none is out."""
     cdef pcap_replay *s = <pcap_replay *>d.self
     cdef int i = 0
-    cdef int r
     while i < n and replay_peek(s, s.lent == 0):
         if s.paced and not replay_due(s, now_ns):
             break
@@ -281,7 +280,7 @@ recorder_ops.free = recorder_free
 
 
 cdef class PcapWriter(Device):
-    """A device around `device` that records every frame received and every frame taken, to a pcapng file.
+    """A device around `inner` that records every frame received and every frame taken, to a pcapng file.
 
     Times are now_ns + utc_offset_ns, never the frame's own stamp, so the same run gives the same octets. A stripped tag
     is put back in the file. A frame whose checksum the device was to compute is recorded with what it held. `buffer` octets are filled before the burst that
@@ -289,18 +288,18 @@ cdef class PcapWriter(Device):
     writes. Closing it closes the file, not the inner device.
     """
 
-    def __init__(self, Device device not None, path, *, int64_t utc_offset_ns=0, buffer=1 << 20, drop_when_full=False):
+    def __init__(self, Device inner not None, path, *, int64_t utc_offset_ns=0, buffer=1 << 20, drop_when_full=False):
         if self.inner is not None:
             raise TypeError("a PcapWriter is opened once")
         self.writer = PcapngWriter(path, buffer=buffer, drop_when_full=drop_when_full)
-        self.inner = device
-        self.name = f"{device.name}>{self.writer.path}"
-        self.state.inner = device.ptr()
+        self.inner = inner
+        self.name = f"{inner.name}>{self.writer.path}"
+        self.state.inner = inner.ptr()
         self.state.out = &self.writer.out
         self.state.utc_offset_ns = utc_offset_ns
-        self.dev.mtu = device.dev.mtu
-        self.dev.mac = device.dev.mac
-        self.dev.caps = device.dev.caps
+        self.dev.mtu = inner.dev.mtu
+        self.dev.mac = inner.dev.mac
+        self.dev.caps = inner.dev.caps
         self.dev.self = &self.state
         self.dev.ops = &recorder_ops
 

@@ -202,7 +202,8 @@ def lost() -> list[bytes]:
 
 # -- files
 
-def pcap(frames: list[bytes], *, ns: bool = False, big: bool = False, linktype: int = 1, snaplen: int = 262144) -> bytes:
+def pcap(frames: list[bytes], *, ns: bool = False, big: bool = False, linktype: int = 1,
+         snaplen: int = 262144) -> bytes:
     order = ">" if big else "<"
     out = struct.pack(order + "IHHiIII", 0xA1B23C4D if ns else 0xA1B2C3D4, 2, 4, 0, 0, snaplen, linktype)
     for i, f in enumerate(frames):

@@ -85,7 +85,8 @@ def test_a_real_capture_counts_as_capinfos_says():
     (0x80 | 64, 2**64 - 1, 999_999_999), (0x80 | 127, 2**64 - 1, 0)])
 def test_every_unit_of_time_is_exact(tmp_path, order, resol, ticks, ns):
     f = tmp_path / "f"
-    f.write_bytes(make.section(order) + make.interface(order, tsresol=resol) + make.enhanced(order, 0, ticks, b"x" * 60))
+    f.write_bytes(make.section(order) + make.interface(order, tsresol=resol)
+                  + make.enhanced(order, 0, ticks, b"x" * 60))
     assert read(f)[0][0].ts_ns == ns
 
 
@@ -221,7 +222,8 @@ def test_a_file_cut_at_every_octet_keeps_its_whole_packets(tmp_path, name, whole
     (b"", "the file is empty"), (b"\xd4", "only 1 octets, not a capture"),
     (b"\xd4\xc3\xb2\xa1\x02", "only 5 octets, the header of a capture has 24"),
     (b"8=FIX.4.4\x01" * 9, "neither pcap nor pcapng: it begins with 383d4649"),
-    (b"\x1f\x8b\x08\x00" + bytes(40), "compressed with gzip"), (b"\x28\xb5\x2f\xfd" + bytes(40), "compressed with zstd"),
+    (b"\x1f\x8b\x08\x00" + bytes(40), "compressed with gzip"),
+    (b"\x28\xb5\x2f\xfd" + bytes(40), "compressed with zstd"),
     (struct.pack("<IHHIIII", 0xA1B2C3D4, 3, 7, 0, 0, 0, 1), "pcap version 3.7"),
     (make.pcap([])[:24] + struct.pack("<IIII", 0, 0, 262145, 262145), "a packet of 262145 octets"),
     (make.section("<")[:8] + bytes(20), "the byte-order magic is 00000000"),
@@ -377,7 +379,8 @@ def test_what_is_sent_is_recorded_or_forgotten(tmp_path):
         assert d.tx(FRAMES[0], now_ns=5) and d.tx(FRAMES[3], now_ns=6)
         for _ in range(1000):
             assert d.tx(FRAMES[1], 7)
-    assert [(p.ts_ns - make.START_NS, p.data) for p in read(tmp_path / "out")[0][:2]] == [(5, FRAMES[0]), (6, FRAMES[3])]
+    packets, _ = read(tmp_path / "out")
+    assert [(p.ts_ns - make.START_NS, p.data) for p in packets[:2]] == [(5, FRAMES[0]), (6, FRAMES[3])]
     assert d.stats()["alloc_failed"] == 0 and d.done
     with pytest.raises(DeviceError, match="closed"):
         d.tx(FRAMES[0])
@@ -394,7 +397,8 @@ def test_a_recorder_keeps_both_directions_and_changes_neither(tmp_path):
         b.tx(FRAMES[1])
         assert [f.data for f in w.rx_burst(8, 2)] == [FRAMES[1]]
         assert w.recorded == 2
-    assert [(p.ts_ns, p.direction, p.data) for p in read(tmp_path / "f")[0]] == [(101, 2, FRAMES[0]), (102, 1, FRAMES[1])]
+    packets, _ = read(tmp_path / "f")
+    assert [(p.ts_ns, p.direction, p.data) for p in packets] == [(101, 2, FRAMES[0]), (102, 1, FRAMES[1])]
     assert a.tx(FRAMES[2]), "closing the recorder leaves the inner device open"
     assert a.free_buffers == a.buffers - 1 and b.free_buffers == b.buffers
 
