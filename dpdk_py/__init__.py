@@ -64,21 +64,16 @@ def _load(module: str) -> Any:
     kind = next((k for k, m in _KIND.items() if m == module), "dpdk" if module in ("eal", "mbuf") else module)
     try:
         return importlib.import_module(full)
-    except ModuleNotFoundError as error:
-        if error.name != full:
-            raise
-        if kind == "dpdk":
-            why, remedy = ("this installation was built without libdpdk",
-                           "apt-get install libdpdk-dev pkg-config, then build again (FIXWIRE_WITH_DPDK=1)")
-        else:
-            why, remedy = f"{full} was not built", "build again and read the compiler's messages"
-        raise BackendUnavailable(kind, why, remedy) from None
     except ImportError as error:
+        built = not (isinstance(error, ModuleNotFoundError) and error.name == full)
         if kind == "dpdk":
-            remedy = "install the libdpdk this was built against, or build again against the one installed"
+            remedy = ("install the libdpdk this was built against, or build again against the one installed" if built
+                      else "apt-get install libdpdk-dev pkg-config, then build again (FIXWIRE_WITH_DPDK=1)")
+            why = f"built, but does not load: {error}" if built else "this installation was built without libdpdk"
         else:
-            remedy = "build again with this Python"
-        raise BackendUnavailable(kind, f"built, but does not load: {error}", remedy) from error
+            remedy = "build again and read the compiler's messages"
+            why = f"built, but does not load: {error}" if built else f"{full} was not built"
+        raise BackendUnavailable(kind, why, remedy) from error
 
 
 def backends() -> list[Backend]:

@@ -387,11 +387,18 @@ cdef void impair_free(device *d, frame *frames, int n) noexcept nogil:
             s.inner.ops.free(s.inner, &frames[i], 1)
 
 
+cdef int closed_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
+    d.stats.tx_errors += n
+    impair_free(d, frames, n)
+    return n
+
+
 impair_ops.rx_burst = impair_rx_burst
 impair_ops.tx_burst = impair_tx_burst
 impair_ops.alloc = impair_alloc
 impair_ops.free = impair_free
 impair_closed_ops = closed_ops
+impair_closed_ops.tx_burst = closed_tx_burst
 impair_closed_ops.free = impair_free        # frames lent before the end still go back where they came from
 
 

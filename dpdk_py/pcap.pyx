@@ -4,7 +4,7 @@ Reading and writing files may wait for a disk, so neither belongs under a sessio
 replay and tests, and PcapWriter beside a live session is opened with drop_when_full and flushed by its owner between
 steps. The file formats are in capture.pyx and recording.pyx.
 """
-from dpdk_py.base cimport Device, mac_from
+from dpdk_py.base cimport Device, closed_ops, mac_from
 from dpdk_py.capture cimport (
     CAPTURE_AGAIN, CAPTURE_IN, CAPTURE_OUT, CAPTURE_PACKET, PcapReader, capture_next,
 )
@@ -28,6 +28,7 @@ cdef enum:
 
 cdef device_ops pcap_ops
 cdef device_ops recorder_ops
+cdef device_ops recorder_closed_ops
 
 
 # -- PcapDevice
@@ -273,10 +274,19 @@ cdef void recorder_free(device *d, frame *frames, int n) noexcept nogil:
     s.inner.ops.free(s.inner, frames, n)
 
 
+cdef int closed_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
+    d.stats.tx_errors += n
+    recorder_free(d, frames, n)
+    return n
+
+
 recorder_ops.rx_burst = recorder_rx_burst
 recorder_ops.tx_burst = recorder_tx_burst
 recorder_ops.alloc = recorder_alloc
 recorder_ops.free = recorder_free
+recorder_closed_ops = closed_ops
+recorder_closed_ops.tx_burst = closed_tx_burst
+recorder_closed_ops.free = recorder_free    # what is still held goes back to the inner device
 
 
 cdef class PcapWriter(Device):
@@ -309,7 +319,8 @@ cdef class PcapWriter(Device):
         return 0
 
     cdef int shutdown(self) except -1:
-        if self.writer is not None:
+        if self.state.inner != NULL:
+            self.dev.ops = &recorder_closed_ops
             self.writer.close()
         return 0
 
