@@ -105,6 +105,7 @@ EXTENSIONS = [
     ext("gateway.engine"),
     ext("gateway.strategy"),
     ext("gateway.trace"),
+    ext("gateway.transcript"),
 ]
 if want_dpdk():
     EXTENSIONS += [

@@ -3,17 +3,18 @@
 #
 # Deviations from what an endpoint does, each because the observer is not one:
 #   a connection whose SYN was not seen begins TAP_BACK octets before the first text seen, and waits for what may still
-#   come from before it; a hole is given up when its receiver has acknowledged beyond it and TAP_GRACE_NS and
+#   come from before it, for TAP_PATIENCE segments at most; a hole is given up when its receiver has acknowledged beyond it and TAP_GRACE_NS and
 #   TAP_GRACE_SEGMENTS have passed since, or when it needs more memory than a stream may have; the window is not known,
 #   so any text within reach of the buffer counts; checksums are not verified unless asked (a host that offloads them
 #   captures its own frames without).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from stack.reassembly cimport reass
+from stack.tap_marks cimport tap_marks, tap_marks_when
 
 cdef enum:
-    TAP_MARKS = 64                  # arrival times kept of text that waits; beyond them the nearest later one is used
     TAP_BACK = 48 * 1024
+    TAP_PATIENCE = 64
     TAP_GRACE_SEGMENTS = 32
     TAP_SIZES = 3                   # classes of buffers
 
@@ -22,23 +23,17 @@ cdef enum tap_state:
     TAP_HELD = 1                    # no SYN: text waits until earlier text can no longer come
     TAP_LIVE = 2                    # `nxt` is the next octet
 
-cdef struct tap_mark:
-    uint32_t end                    # one past the last octet of a piece of text
-    int64_t ts_ns                   # when it was captured
-
 cdef struct tap_buffer:             # what a stream has that waits: an unfinished message, text behind a hole
     reass r
     uint32_t size                   # class, index of tap_limits
-    uint32_t marks
-    tap_mark mark[64]
-    int64_t latest_ns               # of what was passed up since the last hole
+    tap_marks marks                 # when it was captured
     # when the receiver was first seen to have the octets before the first range
     uint32_t covered_seq
     uint32_t covered_segments
     int64_t covered_ns
     bint covered
+    int64_t since_ns                # nothing in it came before
     # every buffer in use, longest first
-    int64_t since_ns
     tap_flow *flow
     int direction
     tap_buffer *older
@@ -68,14 +63,18 @@ cdef struct tap_flow:               # one connection; end 0 is the lower (addres
     tap_flow *colder                # least recently used first out
     tap_flow *warmer
 
+cdef struct tap_passage:
+    const uint8_t *p                # in order, beginning with any octets left unconsumed before. 64 octets behind p+n may
+    uint32_t n                      # be read where FRAME_SLACK holds for what tap_* is given
+    bint last                       # nothing will ever follow directly (a hole, the end): what is not consumed is dropped
+    int64_t ts_ns                   # when all of it had come; parts of it: tap_when
+    uint32_t end                    # sequence number behind it
+    const tap_marks *marks          # NULL: it came at once
+
 cdef struct tap_sink:
     void *ctx
-    # `n` octets in order from the end `direction` of the flow, beginning with any left unconsumed before; the last of them
-    # was captured at `ts_ns` (or waited for a hole that closed then). -> octets consumed from the front, the rest waits.
-    # `last`: nothing will ever follow them directly (a hole, the end); the rest is dropped.
-    # 64 octets behind p+n may be read where FRAME_SLACK holds for what tap_* is given.
-    uint32_t (*on_text)(void *ctx, tap_flow *flow, int direction, const uint8_t *p, uint32_t n, bint last,
-                        int64_t ts_ns) noexcept nogil
+    # Text from the end `direction` of the flow -> octets consumed from the front, the rest waits for more.
+    uint32_t (*on_text)(void *ctx, tap_flow *flow, int direction, const tap_passage *x) noexcept nogil
 
 cdef struct tap_stats:
     uint64_t packets                # given to tap_ethernet or tap_ipv4
@@ -125,6 +124,10 @@ cdef inline uint32_t tap_bucket(const tap *t, uint32_t a, uint16_t a_port, uint3
 cdef inline bint tap_is(const tap_flow *f, uint32_t a, uint16_t a_port, uint32_t b, uint16_t b_port) noexcept nogil:
     return f.addr[0] == a and f.addr[1] == b and f.port[0] == a_port and f.port[1] == b_port
 
+cdef inline int64_t tap_when(const tap_passage *x, uint32_t upto) noexcept nogil:
+    """When the first `upto` (1..x.n) octets of the passage had been captured, and all before them."""
+    return x.ts_ns if x.marks == NULL else tap_marks_when(x.marks, x.end - x.n + upto)
+
 # Up to `flows` connections at once and `memory` octets of what waits. False: no memory.
 cdef bint tap_init(tap *t, const tap_sink *sink, uint32_t flows, uint64_t memory) noexcept nogil
 cdef void tap_free(tap *t) noexcept nogil
@@ -133,5 +136,5 @@ cdef void tap_ethernet(tap *t, const uint8_t *p, uint32_t n, bint cut, int64_t t
 cdef void tap_ipv4(tap *t, const uint8_t *p, uint32_t n, bint cut, int64_t ts_ns) noexcept nogil
 # Everything that waits is passed up, every connection forgotten: the end of the capture.
 cdef void tap_finish(tap *t) noexcept nogil
-# No message can be completed any more with a time before this (INT64_MAX: nothing waits behind a hole).
+# No text will be passed up any more that came before this (INT64_MAX: nothing waits).
 cdef int64_t tap_watermark(const tap *t) noexcept nogil

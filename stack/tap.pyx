@@ -3,13 +3,15 @@
 RFC 9293 section 3.4 (sequence numbers) and 3.10.7.4 as an observer can follow them; the contract, and what differs from
 an endpoint, is in tap.pxd. Memory is bounded by two numbers: connections, and octets that wait. No FIX here.
 """
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from stack.reassembly cimport reass_append, reass_consume, reass_give_up, reass_init, reass_insert, reass_memory, \
     reass_next
 from stack.seqnum cimport seq_gt, seq_le, seq_lt
+from stack.tap_marks cimport tap_marks_begin, tap_marks_next, tap_marks_note, tap_marks_ready, \
+    tap_marks_when
 from stack.wire.checksum cimport csum_fold, csum_partial, csum_pseudo
 from stack.wire.ethernet cimport ETHERTYPE_IPV4, eth_hdr, eth_parse
 from stack.wire.ipv4 cimport IPPROTO_TCP, IPV4_HLEN, IPV4_MF, IPV4_OFFSET
@@ -169,6 +171,8 @@ cdef void tap_text(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p
         if not tap_wait(t, flow, d, TAP_HOLD_SIZE, s.nxt, ts_ns):
             s.state = TAP_LIVE
             s.nxt = seq
+    if s.state == TAP_HELD and s.wait.marks.n_behind >= TAP_PATIENCE:
+        tap_give_up(t, flow, d)                     # waited long enough for what may have come before
     if s.wait != NULL:
         tap_keep(t, flow, d, seq, p, n, ts_ns)
         return
@@ -185,8 +189,7 @@ cdef void tap_text(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p
     if likely(seq == s.nxt):
         s.nxt += n
         s.high = s.nxt
-        s.need = 0
-        used = t.sink.on_text(t.sink.ctx, flow, d, p, n, False, ts_ns)
+        used = tap_pass(t, flow, d, p, n, False, ts_ns)
         if used < n:
             tap_leave(t, flow, d, p + used, n - used, ts_ns)
         return
@@ -200,8 +203,23 @@ cdef void tap_leave(tap *t, tap_flow *flow, int d, const uint8_t *p, uint32_t n,
     cdef uint32_t size = tap_size(n)
     if n <= tap_limits[size] and tap_wait(t, flow, d, size, s.nxt - n, ts_ns):
         reass_append(&s.wait.r, p, n)
+        tap_marks_ready(&s.wait.marks, s.nxt, ts_ns, s.nxt - n)
     else:
-        t.sink.on_text(t.sink.ctx, flow, d, p, n, True, ts_ns)
+        tap_pass(t, flow, d, p, n, True, ts_ns)
+
+
+cdef inline uint32_t tap_pass(tap *t, tap_flow *flow, int d, const uint8_t *p, uint32_t n, bint last,
+                              int64_t ts_ns) noexcept nogil:
+    """Text that came at once, up to nxt."""
+    cdef tap_passage x
+    x.p = p
+    x.n = n
+    x.last = last
+    x.ts_ns = ts_ns
+    x.end = flow.stream[d].nxt
+    x.marks = NULL
+    flow.stream[d].need = 0
+    return t.sink.on_text(t.sink.ctx, flow, d, &x)
 
 
 cdef void tap_keep(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p, uint32_t n, int64_t ts_ns) noexcept nogil:
@@ -236,12 +254,11 @@ cdef void tap_keep(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p
     if seq_gt(seq + n, s.high):
         s.high = seq + n
     if b.r.count:
-        tap_note(b, seq + n, ts_ns)
+        tap_marks_note(&b.marks, seq + n, ts_ns, b.r.nxt - b.r.held)
     if gained:
         s.state = TAP_LIVE
         s.nxt = b.r.nxt
-        if ts_ns > b.latest_ns:
-            b.latest_ns = ts_ns
+        tap_marks_ready(&b.marks, s.nxt, ts_ns, s.nxt - b.r.held)
         tap_deliver(t, flow, d, False)
 
 
@@ -270,14 +287,27 @@ cdef void tap_deliver(tap *t, tap_flow *flow, int d, bint last) noexcept nogil:
     """Pass up what waits in order, if it is enough or nothing follows; the buffer goes when nothing is left in it."""
     cdef tap_stream *s = &flow.stream[d]
     cdef tap_buffer *b = s.wait
-    cdef const uint8_t *p
-    cdef uint32_t n = reass_next(&b.r, &p), used
-    if n and (last or n >= s.need):
-        s.need = 0
-        used = t.sink.on_text(t.sink.ctx, flow, d, p, n, last, b.latest_ns)
-        reass_consume(&b.r, n if last else used)
+    tap_pass_waiting(t, flow, d, s.nxt, last)
+    if last:
+        reass_consume(&b.r, b.r.held)
     if b.r.held == 0 and b.r.count == 0 and s.state == TAP_LIVE:
         tap_release(t, s)
+    elif b.r.count == 0:
+        b.since_ns = tap_marks_when(&b.marks, s.nxt - b.r.held + 1)
+
+
+cdef void tap_pass_waiting(tap *t, tap_flow *flow, int d, uint32_t end, bint last) noexcept nogil:
+    """Pass up what waits in order before `end`, if it is as much as was asked for."""
+    cdef tap_stream *s = &flow.stream[d]
+    cdef tap_passage x
+    x.n = reass_next(&s.wait.r, &x.p) - (s.nxt - end)
+    if x.n and (last or x.n >= s.need):
+        x.last = last
+        x.ts_ns = s.wait.marks.latest_ns
+        x.end = end
+        x.marks = &s.wait.marks
+        s.need = 0
+        reass_consume(&s.wait.r, t.sink.on_text(t.sink.ctx, flow, d, &x))
 
 
 cdef void tap_give_up(tap *t, tap_flow *flow, int d) noexcept nogil:
@@ -302,46 +332,27 @@ cdef void tap_advance(tap *t, tap_flow *flow, int d) noexcept nogil:
     """Go on at the first range. Its text goes up as it was captured, piece by piece, each with its time."""
     cdef tap_stream *s = &flow.stream[d]
     cdef tap_buffer *b = s.wait
-    cdef const uint8_t *p
-    cdef uint32_t begin, upto, best, i, left, used
-    b.latest_ns = 0
+    cdef uint32_t upto, i
+    cdef int64_t ts_ns
+    b.marks.latest_ns = INT64_MIN
+    b.marks.n_ready = 0
     b.covered = False
+    s.need = 0
     reass_give_up(&b.r)
     s.nxt = b.r.nxt
-    begin = s.nxt - b.r.held                        # sequence number of the first octet not yet passed up
-    upto = begin
+    upto = s.nxt - b.r.held
     while upto != s.nxt:
-        best = b.marks
-        for i in range(b.marks):
-            if seq_gt(b.mark[i].end, upto) and (best == b.marks or seq_lt(b.mark[i].end, b.mark[best].end)):
-                best = i
-        if best == b.marks:
-            upto = s.nxt
-        else:
-            upto = b.mark[best].end if seq_lt(b.mark[best].end, s.nxt) else s.nxt
-            if b.mark[best].ts_ns > b.latest_ns:
-                b.latest_ns = b.mark[best].ts_ns
-        left = reass_next(&b.r, &p) - (s.nxt - upto)
-        if left >= s.need:
-            s.need = 0
-            used = t.sink.on_text(t.sink.ctx, flow, d, p, left, False, b.latest_ns)
-            reass_consume(&b.r, used)
+        i = tap_marks_next(&b.marks, upto)
+        upto = s.nxt
+        ts_ns = b.marks.latest_ns
+        if i < b.marks.n_behind:
+            ts_ns = b.marks.behind[i].ts_ns
+            if seq_lt(b.marks.behind[i].end, upto):
+                upto = b.marks.behind[i].end
+        tap_marks_ready(&b.marks, upto, ts_ns, s.nxt - b.r.held)
+        tap_pass_waiting(t, flow, d, upto, False)
     if b.r.held == 0 and b.r.count == 0:
         tap_release(t, s)
-
-
-cdef void tap_note(tap_buffer *b, uint32_t end, int64_t ts_ns) noexcept nogil:
-    """Remember when the text that ends at `end` came; the places of what went up are used again."""
-    cdef uint32_t i, k = 0
-    if b.marks == TAP_MARKS:
-        for i in range(b.marks):
-            if seq_gt(b.mark[i].end, b.r.nxt - b.r.held):
-                b.mark[k] = b.mark[i]
-                k += 1
-        b.marks = k if k < TAP_MARKS else TAP_MARKS - 1
-    b.mark[b.marks].end = end
-    b.mark[b.marks].ts_ns = ts_ns
-    b.marks += 1
 
 
 cdef void tap_patience(tap *t, tap_flow *flow, int d, int64_t ts_ns) noexcept nogil:
@@ -404,9 +415,8 @@ cdef bint tap_wait(tap *t, tap_flow *flow, int d, uint32_t size, uint32_t nxt, i
     if b == NULL:
         return False
     reass_init(&b.r, b.r.buf, tap_limits[size], nxt)
-    b.marks = 0
+    tap_marks_begin(&b.marks)
     b.covered = False
-    b.latest_ns = ts_ns
     b.since_ns = ts_ns
     b.flow = flow
     b.direction = d
@@ -421,10 +431,14 @@ cdef bint tap_wait(tap *t, tap_flow *flow, int d, uint32_t size, uint32_t nxt, i
     return True
 
 
+cdef inline uint64_t tap_memory(uint32_t size) noexcept nogil:
+    return reass_memory(tap_limits[size]) + sizeof(tap_buffer)
+
+
 cdef tap_buffer *tap_take(tap *t, uint32_t size) noexcept nogil:
     """A buffer of a class from the spare ones or from the system. NULL only where the system has no memory."""
     cdef tap_buffer *b = t.spare[size]
-    cdef uint64_t octets = reass_memory(tap_limits[size])
+    cdef uint64_t octets = tap_memory(size)
     if b != NULL:
         t.spare[size] = b.newer
         return b
@@ -433,7 +447,7 @@ cdef tap_buffer *tap_take(tap *t, uint32_t size) noexcept nogil:
     b = <tap_buffer *>malloc(sizeof(tap_buffer))
     if b == NULL:
         return NULL
-    b.r.buf = <uint8_t *>calloc(octets, 1)      # pages are touched when text lies in them
+    b.r.buf = <uint8_t *>calloc(reass_memory(tap_limits[size]), 1)     # pages are touched when text lies in them
     if b.r.buf == NULL:
         free(b)
         return NULL
@@ -450,7 +464,7 @@ cdef bint tap_squeeze(tap *t) noexcept nogil:
         b = t.spare[i]
         if b != NULL:
             t.spare[i] = b.newer
-            t.memory -= reass_memory(tap_limits[b.size])
+            t.memory -= tap_memory(b.size)
             free(b.r.buf)
             free(b)
             return True
@@ -530,10 +544,13 @@ cdef void tap_finish(tap *t) noexcept nogil:
 
 
 cdef int64_t tap_watermark(const tap *t) noexcept nogil:
+    cdef int64_t ns = INT64_MAX
     cdef const tap_buffer *b = t.oldest
-    while b != NULL and b.r.count == 0:
+    while b != NULL:
+        if b.since_ns < ns:
+            ns = b.since_ns
         b = b.newer
-    return b.since_ns if b != NULL else INT64_MAX
+    return ns
 
 
 # -- the table of connections

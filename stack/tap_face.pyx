@@ -5,14 +5,13 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
-from stack.tap cimport tap, tap_ethernet, tap_finish, tap_flow, tap_free, tap_init, tap_ipv4, tap_sink, tap_watermark
+from stack.tap cimport tap, tap_ethernet, tap_finish, tap_flow, tap_free, tap_init, tap_ipv4, tap_passage, tap_sink, tap_watermark
 
 
 cdef struct tap_piece:
     uint64_t number
     uint32_t addr[2]                # source, destination
     uint16_t port[2]
-    bint last
     int64_t ts_ns
     size_t end                      # in octets; it begins where the piece before ends
 
@@ -26,10 +25,10 @@ cdef struct tap_log:                # what on_text got since the last call
     bint full                       # no memory
 
 
-cdef uint32_t tap_collect(void *ctx, tap_flow *flow, int d, const uint8_t *p, uint32_t n, bint last,
-                          int64_t ts_ns) noexcept nogil:
+cdef uint32_t tap_collect(void *ctx, tap_flow *flow, int d, const tap_passage *text) noexcept nogil:
     """Sink of class Tap: everything is taken and copied."""
     cdef tap_log *g = <tap_log *>ctx
+    cdef uint32_t n = text.n
     cdef tap_piece *x
     cdef void *more
     if g.n_pieces == g.room_pieces:
@@ -46,7 +45,7 @@ cdef uint32_t tap_collect(void *ctx, tap_flow *flow, int d, const uint8_t *p, ui
             return n
         g.octets = <uint8_t *>more
         g.room_octets = 2 * (g.n_octets + n)
-    memcpy(g.octets + g.n_octets, p, n)
+    memcpy(g.octets + g.n_octets, text.p, n)
     g.n_octets += n
     x = &g.pieces[g.n_pieces]
     g.n_pieces += 1
@@ -55,8 +54,7 @@ cdef uint32_t tap_collect(void *ctx, tap_flow *flow, int d, const uint8_t *p, ui
     x.addr[1] = flow.addr[d ^ 1]
     x.port[0] = flow.port[d]
     x.port[1] = flow.port[d ^ 1]
-    x.last = last
-    x.ts_ns = ts_ns
+    x.ts_ns = text.ts_ns
     x.end = g.n_octets
     return n
 
@@ -141,6 +139,6 @@ cdef class Tap:
 
     @property
     def watermark_ns(self):
-        """No text can come any more with a time before this; None: nothing waits behind a hole."""
+        """No text can come any more that was captured before this; None: nothing waits."""
         cdef int64_t ns = tap_watermark(&self.t)
         return None if ns == INT64_MAX else ns

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 
 ETHERNET, RAW, LINUX_SLL, IPV4_RAW, LINUX_SLL2 = 1, 101, 113, 228, 276
-BEGIN = re.compile(rb"8=FIX[^\x01]{0,27}\x019=(\d{1,9})\x01")
+BEGIN = re.compile(rb"8=FIX[^\x01]{0,26}\x019=(\d{1,9})\x01")
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Stream:
 
     def __init__(self, src, dst):
         self.src, self.dst = src, dst
-        self.isn = self.last = None
+        self.isn = self.last = self.first = None
         self.position = 1 << 32
         self.segments = []
 
@@ -145,11 +145,19 @@ class Stream:
         if self.last is not None:
             self.position += ((seq - self.last + 2**31) & 0xFFFFFFFF) - 2**31
         self.last = seq
+        if self.first is None and (seg.text or seg.flags & 2):
+            self.first = seq
         if seg.text:
             self.segments.append((self.position, seg.ts_ns, seg.text))
 
+    def another(self, isn):
+        """Does a SYN with this number begin another connection? Not one that was captured behind its own text."""
+        if self.first is None or self.isn == isn:
+            return False
+        return self.isn is not None or (self.first - isn - 1) % 2**32 > 48 * 1024
+
     def stretches(self):
-        """Contiguous runs of octets, each with the arrival time of every octet."""
+        """Contiguous runs of octets, and when each octet had come with all before it in its run."""
         octets = {}
         for at, ts, text in self.segments:
             for i, x in enumerate(text, at):
@@ -160,7 +168,7 @@ class Stream:
                 yield bytes(run), times
                 run, times = bytearray(), []
             run.append(octets[i][0])
-            times.append(octets[i][1])
+            times.append(max(octets[i][1], times[-1]) if times else octets[i][1])
             before = i
         if run:
             yield bytes(run), times
@@ -201,8 +209,7 @@ def summarise(path):
         key = tuple(sorted((seg.src, seg.dst)))
         pair = live.get(key)
         stream = pair and pair[seg.src]
-        syn, known = seg.flags & 2, stream and stream.last is not None
-        if pair is None or syn and known and stream.isn != seg.seq:
+        if pair is None or seg.flags & 2 and stream.another(seg.seq):
             pair = live[key] = {a: Stream(a, b) for a, b in ((seg.src, seg.dst), (seg.dst, seg.src))}
             streams += pair.values()
             out.flows += 1
@@ -211,7 +218,7 @@ def summarise(path):
         for data, times in s.stretches():
             found, garbled = find(data)
             out.garbled += garbled
-            out.messages += [Message(max(times[b:e]), f"{s.src[0]}:{s.src[1]}", f"{s.dst[0]}:{s.dst[1]}", data[b:e])
+            out.messages += [Message(times[e - 1], f"{s.src[0]}:{s.src[1]}", f"{s.dst[0]}:{s.dst[1]}", data[b:e])
                              for b, e in found]
     out.messages.sort(key=lambda m: m.ts_ns)
     return out
