@@ -1,4 +1,5 @@
 """The command itself: exit codes, one sentence for a mistake, and what starting it may not import."""
+import json
 import os
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_version():
 
 
 @pytest.mark.parametrize("args, sentence", [
-    ([], "fixwire: which command? demo, show, replay, run or devices; see fixwire --help"),
+    ([], "fixwire: which command? demo, show, replay, run, devices or ipc; see fixwire --help"),
     (["shwo"], "fixwire: argument command: invalid choice: 'shwo'"),
     (["show"], "fixwire show: the following arguments are required: FILE; see fixwire show --help"),
     (["show", "x", "--json", "--summary"], "fixwire show: argument --summary: not allowed with argument --json; "
@@ -120,3 +121,11 @@ def test_a_reader_that_leaves_is_no_error():
     out = subprocess.run([sys.executable, "-m", "gateway", "--version"], stdout=w, stderr=subprocess.PIPE, text=True)
     os.close(w)
     assert (out.returncode, out.stderr) == (0, "")
+
+
+def test_devices_name_what_is_missing_and_the_remedy():
+    out = fixwire("devices", "--json")
+    found = json.loads(out.stdout)
+    assert out.returncode == 0 and {"pair", "pcap", "afpacket", "dpdk"} <= set(found)
+    assert all(b["available"] or (b["why"] and b["remedy"]) for b in found.values())
+    assert all(name in fixwire("devices").stdout for name in found)

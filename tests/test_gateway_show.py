@@ -210,8 +210,8 @@ def test_raw_and_cooked_captures(tmp_path):
 
 
 def tshark_counts(path):
-    out = subprocess.run(["tshark", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "fix.MsgType", "-T", "fields", "-e", "fix.MsgType"],
-                         capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["tshark", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "fix.MsgType", "-T",
+                          "fields", "-e", "fix.MsgType"], capture_output=True, text=True, check=True).stdout
     return collections.Counter(t for line in out.splitlines() for t in line.split(","))
 
 
@@ -351,7 +351,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
             c.say(c.client, b"".join(messages(random.Random(1), 300)), range(0, 10**6, 1400), acked=False)
         path = write(tmp_path / "c.pcap", c.packets)
         code = ("import resource, sys\nfrom gateway.transcript import Transcript\n"
-                "t = Transcript(sys.argv[1], lines='json')\nwhile t.read(): t.take()\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
+                "t = Transcript(sys.argv[1], lines='json')\nwhile t.read(): t.take()\n"
+                "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
         return int(subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout)
     small, large = peak(20), peak(200)
     assert large < small + 16 * 1024, (small, large)
