@@ -1,26 +1,35 @@
-# What one engine holds: its sessions in one array, the connections that have not said who they are, its deadlines.
-# Structs only, so that strategy and engine share them without importing each other.
+# What one engine holds: its sessions in one array, connections that have not said who they are, what is due when.
+# Structs only, so that strategy, session and engine share them without importing each other.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from dpdk_py.device cimport device
-from stack.netif cimport netif
-from stack.tcb cimport tcb, tcp_listener
-from stack.tcp cimport tcp_options
+from fix.encode cimport fix_writer
+from fix.message cimport fix_msg
 from fix.session cimport fix_session
+from stack.netif cimport netif
+from stack.tcb cimport tcb, tcp_listener, tcp_options
+from stack.timer cimport timer, timers
 
-from gateway.deadline cimport deadline_heap
 from gateway.trace cimport trace_recorder
 
 cdef enum engine_flag:              # engine.flags: set from anywhere, looked at once a step
     ENGINE_STOP = 1 << 0            # stop() or a signal: begin the shutdown
-    ENGINE_CALLS = 1 << 1           # submit() has left something
-    ENGINE_ERROR = 1 << 2           # a Python callback raised: to be logged, policy to be applied
-    ENGINE_STOPPING = 1 << 3        # Logouts are under way
-    ENGINE_STOPPED = 1 << 4         # every session is down
+    ENGINE_STOPPING = 1 << 1        # Logouts are under way
+    ENGINE_STOPPED = 1 << 2         # every session is down
+    ENGINE_CALLS = 1 << 3           # submit() has left something
+    ENGINE_ERROR = 1 << 4           # a Python callback raised: to be logged, policy to be applied
+    NEEDS_PYTHON = (1 << 2) | (1 << 3) | (1 << 4)
 
 cdef enum:
     ENGINE_ANONYMOUS = 64           # accepted connections whose Logon(A) is still to come; more are refused
     ENGINE_LISTENERS = 16           # ports with acceptor sessions
     ENGINE_STRATEGIES = 32
+    ENGINE_EVENTS = 256             # kept until somebody reads them; then the oldest are lost, counted
+    LOGON_MAX = 4096                # octets of a first message
+
+cdef enum wake_kind:                # timer.kind: what timer.owner is
+    WAKE_SLOT = 0
+    WAKE_ANONYMOUS = 1
+    WAKE_STRATEGY = 2
 
 cdef struct risk_limits:            # 0: no limit
     int64_t max_order_qty
@@ -33,44 +42,76 @@ cdef struct risk_limits:            # 0: no limit
 cdef struct slot_stats:
     uint64_t messages               # handed to the strategy
     uint64_t undelivered            # came while the strategy was disabled
-    uint64_t orders                 # sent: new, replace and cancel
+    uint64_t orders                 # sent: new, replace, cancel
     uint64_t refused                # not sent, for whatever reason
     uint64_t refused_risk           # ... because of a limit
     uint64_t connects               # connections begun (initiator) or taken over (acceptor)
-    uint64_t disconnects
-    uint64_t logons
+    uint64_t connect_failed         # ... that were refused, timed out or found no free connection
 
-# One FIX session of the engine. `s` is first: a fix_session pointer of the gateway is a slot pointer.
-cdef struct slot:
+cdef struct slot:                   # one FIX session of the engine; fix_session.user points here
     fix_session *s
     tcb *c                          # its connection, NULL while there is none
     engine *e
     void *strategy                  # gateway.strategy.Strategy, borrowed: the engine keeps it
-    uint32_t id                     # index in engine.slots and id in engine.deadlines
-    bint initiator
-    bint enabled
-    bint delivering                 # strategy takes messages
-    uint64_t connect_ns             # initiator without a connection: when to try (again); all ones: never
-    uint64_t backoff_ns             # the next wait
-    uint64_t reconnect_ns, reconnect_max_ns
-    uint32_t host
-    uint16_t port
     uint64_t ClOrdID                # the last one given or made
+    bint closing                    # the connection is to be let go at the end of this step
+    bint on                         # logged on, as the strategy was told
+    bint initiator
+    bint enabled                    # an initiator connects, an acceptor may be logged on to
+    uint8_t time_digits             # of TransactTime(60)
+    uint16_t port
+    uint32_t host
+    uint32_t id                     # index in engine.slots
+    uint64_t connect_ns             # initiator without a connection: when to try (again)
+    uint64_t backoff_ns             # the wait after that
+    uint64_t reconnect_ns
+    uint64_t reconnect_max_ns
+    timer wake
     risk_limits risk
     slot_stats stats
-    void *handle                    # gateway.engine.GatewaySession, borrowed
+    void *handle                    # gateway.session.GatewaySession, borrowed: the engine keeps it
 
-# An accepted connection before its Logon(A): which session it is for is not known yet.
-cdef struct anonymous:
+cdef struct anonymous:              # an accepted connection before its Logon(A)
     engine *e
     tcb *c                          # NULL: free
     uint16_t port
-    uint64_t give_up_ns
+    timer wake
 
 cdef struct listening:
     engine *e
     tcp_listener *l
     uint16_t port
+
+cdef struct strategy_slot:
+    engine *e
+    void *strategy                  # gateway.strategy.Strategy, borrowed: the engine keeps it
+    timer wake
+
+cdef struct engine_event:           # what happened to a session, for whoever asks afterwards
+    uint64_t now_ns
+    uint32_t slot
+    uint16_t event                  # fix_event, or engine_event_kind
+    uint16_t reason                 # fix_reason, tcp_event
+
+cdef enum engine_event_kind:        # beside fix_event, which ends below 64
+    EV_CONNECTING = 64
+    EV_CONNECTED = 65
+    EV_CONNECT_FAILED = 66
+    EV_STRATEGY_ERROR = 67
+    EV_STRATEGY_DISABLED = 68
+    EV_SHUTDOWN = 69
+
+cdef struct message_log:            # octets of messages as they went over the wire; NULL memory: off
+    uint8_t *at
+    uint64_t size
+    uint64_t used
+    uint64_t lost                   # messages that found it full
+
+cdef struct message_record:         # in front of each message's octets
+    uint64_t now_ns
+    uint32_t n
+    uint16_t slot
+    uint16_t sent                   # 1: by us
 
 cdef struct engine_stats:
     uint64_t steps
@@ -80,27 +121,59 @@ cdef struct engine_stats:
     uint64_t refused_logon          # the first message was no Logon(A) of a session of this port
     uint64_t refused_twice          # its session has a connection already
     uint64_t logon_timeouts
-    uint64_t calls                  # submit()
+    uint64_t calls                  # of submit()
     uint64_t errors                 # exceptions of Python callbacks
+    uint64_t events_lost
 
 cdef struct engine:
     netif *nif
-    device *dev
+    trace_recorder *trace
     uint64_t now_ns                 # of the running step
     int64_t utc_offset_ns
-    uint32_t flags                  # engine_flag, atomic
+    uint64_t owner                  # ident of the thread that runs it; 0: none yet
+    uint32_t flags                  # engine_flag; |= and &= by atomic operations only
     int burst
-    uint32_t n_slots, max_slots
+    timers due
     slot *slots
-    deadline_heap deadlines         # sessions, then anonymous connections, then strategies
-    anonymous waiting[64]
-    listening listeners[16]
-    uint32_t n_listeners
-    uint32_t n_strategies
-    void *strategies[32]
-    uint64_t stop_by_ns             # shutdown: abort what is left then
+    uint32_t n_slots
+    uint32_t max_slots
+    fix_msg *msg                    # scratch of all sessions
+    fix_writer *w
+    uint64_t stop_ns                # when the shutdown began
     uint64_t next_ClOrdID
     uint64_t logon_timeout_ns
-    trace_recorder *trace
+    bint follow_utc                 # utc_offset_ns is read again every second
+    uint64_t utc_read_ns
     tcp_options options
+    message_log log
+    engine_event events[256]
+    uint32_t events_head            # next to write
+    uint32_t events_tail            # next to read
+    uint32_t n_listeners
+    uint32_t n_strategies
+    listening listeners[16]
+    anonymous waiting[64]
+    strategy_slot strategies[32]
     engine_stats stats
+
+cdef extern from *:
+    """
+    #define fw_flag_set(e, f) __atomic_fetch_or(&(e)->flags, (f), __ATOMIC_SEQ_CST)
+    #define fw_flag_clear(e, f) __atomic_fetch_and(&(e)->flags, ~(uint32_t)(f), __ATOMIC_SEQ_CST)
+    #define fw_flags(e) __atomic_load_n(&(e)->flags, __ATOMIC_RELAXED)
+    """
+    uint32_t flag_set "fw_flag_set"(engine *e, uint32_t f) noexcept nogil       # -> what they were
+    uint32_t flag_clear "fw_flag_clear"(engine *e, uint32_t f) noexcept nogil
+    uint32_t flags_of "fw_flags"(engine *e) noexcept nogil
+
+cdef inline void engine_note(engine *e, uint32_t slot_id, int event, int reason) noexcept nogil:
+    """Remember that this happened, for Engine.events()."""
+    cdef engine_event *ev = &e.events[e.events_head & 255]
+    ev.now_ns = e.now_ns
+    ev.slot = slot_id
+    ev.event = <uint16_t>event
+    ev.reason = <uint16_t>reason
+    e.events_head += 1
+    if e.events_head - e.events_tail > ENGINE_EVENTS:
+        e.events_tail += 1
+        e.stats.events_lost += 1

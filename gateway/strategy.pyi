@@ -41,37 +41,22 @@ class Strategy:
 
     A Python subclass may define on_message and the others as methods too; it is then driven as a PythonStrategy.
     """
-    name: str
-    enabled: bool
     def __init__(self) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...      # False: disabled by an exception, or by Engine.enable_strategy
     @property
     def errors(self) -> int: ...        # exceptions its callbacks raised
     @property
     def messages(self) -> int: ...      # handed to it
-    @property
-    def orders(self) -> int: ...        # sent by its sessions
-
-class CallbackStrategy(Strategy):
-    """A strategy that is C functions, given by address (C, Cython, numba @cfunc); 0: not called.
-
-    on_message   void f(void *ctx, void *session, void *msg, uint64_t now_ns)
-    on_logon     void f(void *ctx, void *session, uint64_t now_ns); on_logout the same
-    on_timer     void f(void *ctx, uint64_t now_ns)
-    What they may call is in gateway/fixwire.h; `api()` gives it to ctypes and numba. `keep` is held alive.
-    """
-    def __init__(self, on_message: int, *, ctx: int = 0, on_logon: int = 0, on_logout: int = 0, on_reject: int = 0,
-                 on_timer: int = 0, keep: object = None) -> None: ...
 
 class PythonStrategy(Strategy):
     """A strategy that is a Python object; `Engine.add_strategy` makes it."""
-    def __init__(self, target: object, on_error: str = "continue") -> None: ...
+    def __init__(self, target: object, on_error: str = "continue", name: str | None = None) -> None: ...
+    @property
+    def on_error(self) -> str: ...
     @property
     def target(self) -> object: ...
     @property
     def last_error(self) -> BaseException | None: ...
-
-def api() -> dict[str, object]:
-    """The functions of gateway/fixwire.h as ctypes function objects, callable from numba's nopython code."""
-
-def api_address() -> int:
-    """Address of the `struct fixwire_api` of gateway/fixwire.h, for a strategy written in C."""

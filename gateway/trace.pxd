@@ -1,6 +1,8 @@
 # The engine's marks turned into stage times: one record an order, taken after tx_burst has returned.
 # The stack and the session write marks (stack/wire/trace.pxd); nothing here is on the way of a frame.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from dpdk_py.device cimport device
 from stack.wire.trace cimport TRACE_RX, TRACE_STAGES, TRACE_TX
 
 cdef enum:
@@ -26,6 +28,7 @@ cdef struct trace_recorder:
     uint64_t mark[10]               # TRACE_MARKS; netif.trace and fix_session.trace point here (TRACE_ALL)
     uint32_t mode                   # trace_mode
     uint32_t times                  # stages recorded: TRACE_TIMES, or 1 (TRACE_WIRE)
+    uint64_t skip                   # orders still to be left out: the warm-up
     uint64_t count                  # orders recorded
     uint64_t keep                   # samples there is room for
     uint32_t *sample                # keep x times ticks, one row an order; NULL: histograms only
@@ -52,10 +55,18 @@ cdef inline void histogram_record(histogram *h, uint64_t v) noexcept nogil:
     if v > h.most:
         h.most = v
 
+# A device around a device that marks the return of rx_burst and tx_burst: the two marks of TRACE_WIRE.
+cdef struct timed_device:
+    device dev              # what the stack is given
+    device *inner
+    trace_recorder *rec
+
 cdef void trace_record(trace_recorder *t) noexcept nogil
 
 cdef class Trace:
     cdef trace_recorder rec
+    cdef timed_device timed
+    cdef device *around(self, device *inner) noexcept
     cdef uint64_t tsc_start, ns_start
     cdef double ticks_per_ns(self)
     cdef dict _row(self, uint32_t at, double scale)

@@ -10,7 +10,8 @@ class Trace:
     def mode(self) -> str: ...                  # "stages" or "wire"
     @property
     def count(self) -> int: ...
-    def reset(self) -> None: ...                # forget every sample: the end of a warm-up
+    def skip(self, orders: int) -> None: ...    # leave out the next so many: the warm-up
+    def reset(self) -> None: ...                # forget every sample
     def samples_ns(self, stage: str) -> ndarray: ...    # float64, in the order they were taken; ValueError: not kept
     def table(self) -> dict[str, dict[str, float]]:
         """{stage: {count, min_ns, p50_ns, p99_ns, p99_9_ns, max_ns}}; "wire" has the one stage wire_to_wire.

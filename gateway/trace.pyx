@@ -6,6 +6,8 @@ time contains the cost of one mark; nothing is subtracted.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+
+from dpdk_py.device cimport device, device_ops, frame
 from stack.wire.trace cimport trace_mark
 
 from gateway.clock cimport clock_ns
@@ -24,6 +26,9 @@ cdef void trace_record(trace_recorder *t) noexcept nogil:
     cdef uint32_t i
     if m[<int>TRACE_RX] == 0 or m[<int>TRACE_TX] < m[<int>TRACE_RX]:
         return
+    if t.skip:
+        t.skip -= 1
+        return
     if t.count < t.keep:
         row = t.sample + t.count * t.times
     t.count += 1
@@ -32,7 +37,6 @@ cdef void trace_record(trace_recorder *t) noexcept nogil:
         histogram_record(&t.hist[0], v)
         if row != NULL:
             row[0] = <uint32_t>v
-        m[<int>TRACE_RX] = 0
         return
     for i in range(<uint32_t>TRACE_TIMES):
         if i == 0:
@@ -44,7 +48,38 @@ cdef void trace_record(trace_recorder *t) noexcept nogil:
         histogram_record(&t.hist[i], v)
         if row != NULL:
             row[i] = <uint32_t>v
-    m[<int>TRACE_RX] = 0
+
+
+cdef int timed_rx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
+    cdef timed_device *t = <timed_device *>d.self
+    cdef int got = t.inner.ops.rx_burst(t.inner, frames, n, now_ns)
+    if got:
+        trace_mark(t.rec.mark, TRACE_RX)
+    return got
+
+
+cdef int timed_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
+    cdef timed_device *t = <timed_device *>d.self
+    cdef int took = t.inner.ops.tx_burst(t.inner, frames, n, now_ns)
+    trace_mark(t.rec.mark, TRACE_TX)
+    return took
+
+
+cdef bint timed_alloc(device *d, frame *f) noexcept nogil:
+    cdef timed_device *t = <timed_device *>d.self
+    return t.inner.ops.alloc(t.inner, f)
+
+
+cdef void timed_free(device *d, frame *frames, int n) noexcept nogil:
+    cdef timed_device *t = <timed_device *>d.self
+    t.inner.ops.free(t.inner, frames, n)
+
+
+cdef device_ops timed_ops
+timed_ops.rx_burst = timed_rx_burst
+timed_ops.tx_burst = timed_tx_burst
+timed_ops.alloc = timed_alloc
+timed_ops.free = timed_free
 
 
 cdef class Trace:
@@ -75,6 +110,15 @@ cdef class Trace:
         free(self.rec.hist)
         free(self.rec.sample)
 
+    cdef device *around(self, device *inner) noexcept:
+        """The device the stack is to drive instead of `inner`."""
+        self.timed.dev = inner[0]
+        self.timed.dev.ops = &timed_ops
+        self.timed.dev.self = &self.timed
+        self.timed.inner = inner
+        self.timed.rec = &self.rec
+        return &self.timed.dev
+
     @property
     def mode(self):
         return "wire" if self.rec.mode == TRACE_WIRE else "stages"
@@ -82,6 +126,9 @@ cdef class Trace:
     @property
     def count(self):
         return self.rec.count
+
+    def skip(self, uint64_t orders):
+        self.rec.skip = orders
 
     def reset(self):
         cdef uint32_t i

@@ -1,0 +1,624 @@
+"""The engine as Python sees it: what it is made of, who may touch it, how it runs and stops. The loop is gateway/loop.pyx.
+
+An engine belongs to one thread: the one that calls run() or, first, step(). stop() and submit() are for all others.
+Signals: while run() runs in the main thread, C handlers turn SIGINT and SIGTERM into the flag that stop() sets, so the
+loop never takes the GIL to look for them.
+"""
+import collections
+import ipaddress
+import logging
+import os
+import sys
+import threading
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from dpdk_py.base cimport Device
+from fix.encode cimport fix_writer, fix_writer_alloc, fix_writer_free
+from fix.message cimport fix_msg
+from fix.parse cimport fix_msg_alloc, fix_msg_free
+from fix.session cimport (
+    FIX_ACCEPTOR, FIX_ID_MAX, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new)
+from fix.store cimport fix_store, memory_store_new, store_free
+from stack.face cimport Stack
+from stack.tcp cimport tcp_options_default
+from stack.timer cimport timer_init, timer_set, timer_slot, timers_init
+
+from gateway.clock cimport clock_ns, clock_utc_offset_ns
+from gateway.connection cimport engine_listen, slot_abort, slot_wire
+from gateway.loop cimport engine_run, engine_step
+from gateway.session cimport GatewaySession
+from gateway.slab cimport (
+    ENGINE_ANONYMOUS, ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, ENGINE_STOPPED, ENGINE_STOPPING, ENGINE_STRATEGIES,
+    EV_STRATEGY_DISABLED, NEEDS_PYTHON, WAKE_ANONYMOUS, WAKE_SLOT, WAKE_STRATEGY, engine, engine_event, engine_note,
+    flag_clear, flag_set, flags_of, message_record, slot, strategy_slot)
+from gateway.strategy cimport PythonStrategy, Strategy
+from gateway.trace cimport TRACE_ALL, Trace
+
+from gateway.errors import WrongThread
+from gateway.session import VERSIONS
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() noexcept nogil
+
+cdef extern from *:
+    """
+    #include <signal.h>
+    #include <string.h>
+    /* SIGINT and SIGTERM set ENGINE_STOP of the engines that run; a second one ends the process as if we had no handler. */
+    static uint32_t *fw_stop_flags[8];
+    static volatile sig_atomic_t fw_stop_signals;
+    static struct sigaction fw_old_int, fw_old_term;
+    static void fw_on_signal(int n) {
+        if (fw_stop_signals++) { signal(n, SIG_DFL); raise(n); return; }    /* delivered when this handler returns */
+        for (int i = 0; i < 8; i++)
+            if (fw_stop_flags[i]) __atomic_fetch_or(fw_stop_flags[i], 1u, __ATOMIC_SEQ_CST);
+    }
+    static void fw_signals_take(uint32_t *a, uint32_t *b) {
+        struct sigaction s;
+        memset(&s, 0, sizeof s);
+        s.sa_handler = fw_on_signal;
+        fw_stop_flags[0] = a; fw_stop_flags[1] = b; fw_stop_signals = 0;
+        sigaction(SIGINT, &s, &fw_old_int);
+        sigaction(SIGTERM, &s, &fw_old_term);
+    }
+    static int fw_signals_give(void) {
+        sigaction(SIGINT, &fw_old_int, 0);
+        sigaction(SIGTERM, &fw_old_term, 0);
+        fw_stop_flags[0] = fw_stop_flags[1] = 0;
+        return fw_stop_signals;
+    }
+    """
+    void signals_take "fw_signals_take"(uint32_t *a, uint32_t *b) noexcept nogil
+    int signals_give "fw_signals_give"() noexcept nogil
+
+log = logging.getLogger("fixwire.gateway")
+
+EVENTS = {1: "logon", 2: "logout", 3: "disconnect", 4: "rejected", 5: "resend requested", 6: "gap", 7: "garbled", 8: "error",
+          9: "reset", 10: "sent reject", 64: "connecting", 65: "connected", 66: "connect failed", 67: "strategy error",
+          68: "strategy disabled", 69: "shutdown"}
+
+cdef enum:
+    CALLS_MAX = 1024
+    TRACEBACKS_A_SECOND = 10
+    GIL_SLICE_NS = 50_000
+
+
+cdef dict counters(dict found, str prefix):
+    return {f"{prefix}{name}": value for name, value in found.items() if isinstance(value, int)}
+
+
+cdef int copy_id(char *to, object text, str what) except -1:
+    cdef bytes octets = text.encode("latin-1") if isinstance(text, str) else bytes(text)
+    if not octets or len(octets) > FIX_ID_MAX or b"\x01" in octets or b"\x00" in octets:
+        raise ValueError(f"{what} is {text!r}, must be 1 to {FIX_ID_MAX} characters without SOH")
+    memcpy(to, <const char *>octets, len(octets))
+    return 0
+
+
+cdef char *id_field(fix_session_config *c, str name):
+    """Where this identification goes; NULL: it is none."""
+    if name == "SenderSubID":
+        return c.SenderSubID
+    if name == "TargetSubID":
+        return c.TargetSubID
+    if name == "SenderLocationID":
+        return c.SenderLocationID
+    if name == "TargetLocationID":
+        return c.TargetLocationID
+    if name == "Username":
+        return c.Username
+    if name == "Password":
+        return c.Password
+    return NULL
+
+
+cdef object idle_code(str idle):
+    if idle not in ("spin", "yield", "sleep"):
+        raise ValueError(f"idle is {idle!r}, must be 'spin', 'yield' or 'sleep'")
+    return ("spin", "yield", "sleep").index(idle)
+
+
+cdef dict pin(int core):
+    """This thread to `core`, every other thread of the process off it. -> {thread: cores before}."""
+    cores = os.sched_getaffinity(0)
+    if core not in cores:
+        raise ValueError(f"core is {core}, this process may use {', '.join(map(str, sorted(cores)))}")
+    before = {}
+    mine = threading.get_native_id()
+    for tid in map(int, os.listdir("/proc/self/task")):
+        try:
+            before[tid] = os.sched_getaffinity(tid)
+            os.sched_setaffinity(tid, {core} if tid == mine else (before[tid] - {core} or before[tid]))
+        except ProcessLookupError:
+            pass
+    return before
+
+
+cdef void unpin(dict before):
+    for tid, cores in before.items():
+        try:
+            os.sched_setaffinity(tid, cores)
+        except OSError:
+            pass
+
+
+cdef class Engine:
+
+    def __cinit__(self):
+        self.e = NULL
+
+    def __init__(self, Device device not None, str address, *, str gateway=None, object seed=None, str idle="spin",
+                 int burst=32, int sessions=64, int connections=256, object utc_offset_ns=None, str trace=None,
+                 uint64_t samples=0, uint64_t message_log=0):
+        cdef engine *e
+        cdef uint32_t i, timers_room
+        idle_code(idle)
+        if not 1 <= burst <= 64:
+            raise ValueError(f"burst is {burst}, must be 1 to 64")
+        if not 1 <= sessions <= 65000:
+            raise ValueError(f"sessions is {sessions}, must be 1 to 65000")
+        if connections < sessions:
+            raise ValueError(f"connections is {connections}, must be at least the {sessions} sessions")
+        self.idle = idle
+        self.device = device
+        self.sessions = []
+        self.strategies = []
+        self.stores = []
+        self.calls = collections.deque()
+        self.trace = None if trace is None else Trace(trace, samples)
+        self.stack = Stack(device, address, gateway=gateway, connections=connections,
+                           seed=int.from_bytes(os.urandom(8), "little") if seed is None else seed)
+        e = <engine *>calloc(1, sizeof(engine))
+        if e == NULL:
+            raise MemoryError("no memory for an engine")
+        self.e = e
+        timers_room = sessions + ENGINE_ANONYMOUS + ENGINE_STRATEGIES
+        e.slots = <slot *>calloc(sessions, sizeof(slot))
+        e.msg = <fix_msg *>calloc(1, sizeof(fix_msg))
+        e.w = <fix_writer *>calloc(1, sizeof(fix_writer))
+        self.wakes = calloc(timers_room, sizeof(timer_slot))
+        if message_log:
+            e.log.at = <uint8_t *>calloc(1, message_log)
+            e.log.size = message_log
+        if (e.slots == NULL or e.msg == NULL or e.w == NULL or self.wakes == NULL or (message_log and e.log.at == NULL)
+                or not fix_msg_alloc(e.msg, 0) or not fix_writer_alloc(e.w, 65535)):
+            raise MemoryError(f"no memory for {sessions} sessions")
+        timers_init(&e.due, <timer_slot *>self.wakes, timers_room)
+        e.nif = (<Stack>self.stack).nif
+        e.burst = burst
+        e.max_slots = sessions
+        e.logon_timeout_ns = 10_000_000_000
+        tcp_options_default(&e.options)
+        e.follow_utc = utc_offset_ns is None
+        e.utc_offset_ns = clock_utc_offset_ns() if utc_offset_ns is None else utc_offset_ns
+        e.utc_read_ns = clock_ns()
+        for i in range(ENGINE_ANONYMOUS):
+            e.waiting[i].e = e
+            timer_init(&e.waiting[i].wake, &e.waiting[i], WAKE_ANONYMOUS)
+        if self.trace is not None:
+            e.trace = &(<Trace>self.trace).rec
+            if e.trace.mode == TRACE_ALL:
+                e.nif.trace = e.trace.mark
+            else:
+                e.nif.dev = (<Trace>self.trace).around(e.nif.dev)
+
+    def __dealloc__(self):
+        self.release()
+
+    cdef void release(self) noexcept:
+        cdef engine *e = self.e
+        cdef uint32_t i
+        if e == NULL:
+            return
+        self.e = NULL
+        for i in range(e.n_slots):
+            if e.slots[i].s != NULL:
+                session_free(e.slots[i].s)
+        if e.msg != NULL:
+            fix_msg_free(e.msg)
+        if e.w != NULL:
+            fix_writer_free(e.w)
+        free(e.msg)
+        free(e.w)
+        free(e.slots)
+        free(e.log.at)
+        free(self.wakes)
+        free(e)
+
+    cdef int open_(self) except -1:
+        if self.e == NULL:
+            raise RuntimeError("the engine is closed")
+        return 0
+
+    cdef int mine(self) except -1:
+        """Only the engine's thread goes on from here; the first one to come is it."""
+        self.open_()
+        if self.e.owner and self.e.owner != PyThread_get_thread_ident():
+            raise WrongThread("this engine belongs to the thread that runs it; hand the call over with submit(fn)")
+        return 0
+
+    @property
+    def now_ns(self):
+        self.open_()
+        return self.e.now_ns
+
+    @property
+    def utc_offset_ns(self):
+        self.open_()
+        return self.e.utc_offset_ns
+
+    @property
+    def stopping(self):
+        self.open_()
+        return bool(flags_of(self.e) & (ENGINE_STOP | ENGINE_STOPPING))
+
+    @property
+    def stopped(self):
+        self.open_()
+        return bool(flags_of(self.e) & ENGINE_STOPPED)
+
+    def add_strategy(self, strategy, *, str name=None, str on_error="continue"):
+        cdef Strategy added
+        cdef strategy_slot *t
+        self.mine()
+        if self.e.n_strategies == ENGINE_STRATEGIES:
+            raise RuntimeError(f"this engine has {ENGINE_STRATEGIES} strategies already")
+        if isinstance(strategy, Strategy) and not hasattr(strategy, "on_message"):
+            added = strategy
+            if name is not None:
+                added.name = name
+        else:
+            added = PythonStrategy(strategy, on_error, name)
+        if added.slot != NULL:
+            raise ValueError(f"strategy {added.name} belongs to an engine already")
+        t = &self.e.strategies[self.e.n_strategies]
+        t.e = self.e
+        t.strategy = <void *>added
+        timer_init(&t.wake, t, WAKE_STRATEGY)
+        self.e.n_strategies += 1
+        added.slot = t
+        added.engine = self
+        self.strategies.append(added)
+        return added
+
+    def add_session(self, SenderCompID, TargetCompID, *, strategy, str role, int port, host=None, str name=None,
+                    str BeginString="FIX.4.4", int HeartBtInt=30, bint ResetOnLogon=False, double reconnect_s=1.0,
+                    double reconnect_max_s=30.0, double logon_timeout_s=10.0, store=None, int64_t max_order_qty=0,
+                    int64_t max_notional_e8=0, uint32_t max_orders_per_second=0, uint32_t store_octets=1 << 22,
+                    uint32_t store_messages=1 << 14, **more):
+        cdef fix_session_config config
+        cdef slot *g
+        cdef fix_store *st
+        cdef GatewaySession session
+        self.mine()
+        if self.e.n_slots == self.e.max_slots:
+            raise RuntimeError(f"all {self.e.max_slots} sessions of this engine are in use")
+        if role not in ("initiator", "acceptor"):
+            raise ValueError(f"role is {role!r}, must be 'initiator' or 'acceptor'")
+        if not 0 < port < 65536:
+            raise ValueError(f"port is {port}, must be 1 to 65535")
+        if BeginString not in VERSIONS:
+            raise ValueError(f"BeginString is {BeginString!r}, must be one of {', '.join(VERSIONS)}")
+        if HeartBtInt < 0:
+            raise ValueError(f"HeartBtInt is {HeartBtInt}, must be 0 or more")
+        if not 0 < reconnect_s <= reconnect_max_s:
+            raise ValueError(f"reconnect_s is {reconnect_s}, must be above 0 and at most reconnect_max_s {reconnect_max_s}")
+        if role == "initiator" and host is None:
+            raise ValueError("an initiator needs the host to connect to")
+        if strategy is not None and not any(strategy is known for known in self.strategies):
+            raise ValueError(f"{strategy!r} is no strategy of this engine, see add_strategy")
+        fix_session_config_init(&config)
+        config.role = FIX_INITIATOR if role == "initiator" else FIX_ACCEPTOR
+        config.version = VERSIONS[BeginString]
+        copy_id(config.SenderCompID, SenderCompID, "SenderCompID")
+        copy_id(config.TargetCompID, TargetCompID, "TargetCompID")
+        config.HeartBtInt = HeartBtInt
+        config.reset_on_logon = ResetOnLogon
+        config.logon_timeout_ns = <uint64_t>(logon_timeout_s * 1e9)
+        self.configure(&config, more)
+        for other in self.sessions:
+            if (other.SenderCompID, other.TargetCompID, other.BeginString, other.role) == (
+                    SenderCompID, TargetCompID, BeginString, role):
+                raise ValueError(f"session {other.name} has these CompIDs already")
+        g = &self.e.slots[self.e.n_slots]
+        memset(g, 0, sizeof(slot))
+        if store is not None:
+            raise TypeError("store must be None: messages are kept in memory")
+        st = memory_store_new(store_octets, store_messages)
+        g.s = session_new(&config, st, self.e.msg, self.e.w) if st != NULL else NULL
+        if g.s == NULL:
+            raise MemoryError("no memory for a session")
+        g.e = self.e
+        g.id = self.e.n_slots
+        g.strategy = <void *>strategy if strategy is not None else NULL
+        g.initiator = role == "initiator"
+        g.enabled = True
+        g.port = <uint16_t>port
+        g.host = 0 if host is None else int(ipaddress.IPv4Address(host))
+        g.reconnect_ns = g.backoff_ns = <uint64_t>(reconnect_s * 1e9)
+        g.reconnect_max_ns = <uint64_t>(reconnect_max_s * 1e9)
+        g.time_digits = 3 if config.version >= 42 else 0
+        g.risk.max_order_qty = max_order_qty
+        g.risk.max_notional_e8 = max_notional_e8
+        g.risk.max_orders_per_second = max_orders_per_second
+        g.s.user = g
+        g.s.utc_offset_ns = &self.e.utc_offset_ns
+        if self.e.trace != NULL and self.e.trace.mode == TRACE_ALL:
+            g.s.trace = self.e.trace.mark
+        timer_init(&g.wake, g, WAKE_SLOT)
+        slot_wire(g)
+        if not g.initiator and not engine_listen(self.e, g.port):
+            session_free(g.s)
+            g.s = NULL
+            raise ValueError(f"port {port} is taken, or too many ports are listened on")
+        self.e.n_slots += 1
+        if g.initiator:
+            timer_set(&self.e.due, &g.wake, 0)
+        session = GatewaySession.__new__(GatewaySession)
+        session.g = g
+        session.name = name or f"{SenderCompID}->{TargetCompID}"
+        g.handle = <void *>session
+        self.sessions.append(session)
+        return session
+
+    cdef int configure(self, fix_session_config *c, dict more) except -1:
+        """Keywords of add_session beyond its own: the session's configuration by name."""
+        for name, value in more.items():
+            if id_field(c, name) != NULL:
+                copy_id(id_field(c, name), value, name)
+            elif name == "DefaultApplVerID":
+                c.DefaultApplVerID[0] = <char>ord(value)
+            elif name == "timestamp_digits":
+                if value not in (0, 3, 6, 9):
+                    raise ValueError(f"timestamp_digits is {value!r}, must be 0, 3, 6 or 9")
+                c.timestamp_digits = value
+            elif name == "reset_on_logout":
+                c.reset_on_logout = value
+            elif name == "reset_on_disconnect":
+                c.reset_on_disconnect = value
+            elif name == "check_comp_id":
+                c.check_comp_id = value
+            elif name == "check_latency":
+                c.check_latency = value
+            elif name == "max_latency_s":
+                c.max_latency_ns = <uint64_t>(value * 1e9)
+            elif name == "logout_timeout_s":
+                c.logout_timeout_ns = <uint64_t>(value * 1e9)
+            elif name == "next_expected":
+                c.next_expected = value
+            elif name == "last_processed":
+                c.last_processed = value
+            elif name == "max_message":
+                c.max_message = value
+            elif name == "step_messages":
+                c.step_messages = value
+            else:
+                raise TypeError(f"add_session() got an unexpected keyword argument {name!r}")
+        return 0
+
+    # -- running
+
+    cdef object start(self, uint64_t now_ns):
+        """Once, before the first step; again after a stop."""
+        cdef uint32_t i
+        if flags_of(self.e) & ENGINE_STOPPED:
+            flag_clear(self.e, ENGINE_STOP | ENGINE_STOPPING | ENGINE_STOPPED)
+            for i in range(self.e.n_slots):
+                timer_set(&self.e.due, &self.e.slots[i].wake, now_ns)
+        if self.started:
+            return
+        self.started = True
+        self.e.now_ns = now_ns
+        for strategy in self.strategies:
+            (<Strategy>strategy).on_start(now_ns)
+
+    cdef object attend(self):
+        """What a flag asked for: log errors and apply their policy, call what was submitted."""
+        cdef Strategy strategy
+        if flags_of(self.e) & ENGINE_ERROR:
+            flag_clear(self.e, ENGINE_ERROR)
+            for strategy in self.strategies:
+                for exc, where in strategy.take_errors():
+                    self.report(strategy, exc, where)
+        if flags_of(self.e) & ENGINE_CALLS:
+            flag_clear(self.e, ENGINE_CALLS)
+            for _ in range(len(self.calls)):
+                fn, args = self.calls.popleft()
+                self.e.stats.calls += 1
+                try:
+                    fn(*args)
+                except Exception:
+                    log.exception("a submitted call failed: %r", fn)
+            for strategy in self.strategies:
+                if strategy.wants_call:
+                    strategy.wants_call = False
+                    if strategy.on_call is not None:
+                        strategy.on_call()
+
+        if flags_of(self.e) & ENGINE_STOPPED and self.started:
+            self.started = False
+            for strategy in self.strategies:
+                strategy.on_stop(self.e.now_ns)
+
+    cdef object report(self, Strategy strategy, exc, str where):
+        if self.e.now_ns - self.traceback_ns >= 1_000_000_000:
+            self.traceback_ns = self.e.now_ns
+            self.tracebacks = 0
+        self.tracebacks += 1
+        if self.tracebacks <= TRACEBACKS_A_SECOND:
+            log.error("strategy %s: %s raised %s: %s (error %d)", strategy.name, where, type(exc).__name__, exc,
+                      strategy.errors, exc_info=exc)
+        policy = (<PythonStrategy>strategy).on_error if isinstance(exc, Exception) else "stop"
+        if policy == "disable":
+            engine_note(self.e, 0, EV_STRATEGY_DISABLED, 0)
+            log.error("strategy %s is disabled; its sessions stay up and its messages are counted as undelivered",
+                      strategy.name)
+        elif policy == "stop":
+            if self.fatal is None:
+                self.fatal = exc
+                log.error("strategy %s: the gateway stops", strategy.name)
+            flag_set(self.e, ENGINE_STOP)
+
+    def step(self, now_ns=None):
+        cdef uint64_t now
+        cdef int done
+        self.mine()
+        if self.running:
+            raise RuntimeError("step() inside run()")
+        now = clock_ns() if now_ns is None else now_ns
+        self.e.owner = PyThread_get_thread_ident()
+        self.start(now)
+        with nogil:
+            done = engine_step(self.e, now)
+        if flags_of(self.e) & NEEDS_PYTHON:
+            self.attend()
+            if flags_of(self.e) & ENGINE_STOPPED and self.fatal is not None:
+                exc, self.fatal = self.fatal, None
+                raise exc
+        return done != 0
+
+    def run(self, *, core=None, bint signals=True, Engine beside=None, seconds=None):
+        cdef engine *es[2]
+        cdef int n = 1, idle = idle_code(self.idle)
+        cdef uint64_t until, slice_ns
+        cdef bint hold, done
+        cdef Engine one
+        engines = [self] if beside is None else [self, beside]
+        if beside is self:
+            raise ValueError("beside is this engine itself")
+        for one in engines:
+            one.mine()
+            if one.running:
+                raise RuntimeError("the engine runs already")
+        es[0] = self.e
+        if beside is not None:
+            es[1] = beside.e
+            n = 2
+        until = clock_ns() + <uint64_t>(seconds * 1e9) if seconds is not None else ~<uint64_t>0
+        signals = signals and threading.current_thread() is threading.main_thread()
+        # A spinning engine with Python strategies keeps the GIL and gives it up between two steps every 50 us: taking
+        # it for every message would cost 60-100 ns each. Others take it only for their callbacks.
+        hold = idle == 0 and any(isinstance(s, PythonStrategy) for one in engines for s in one.strategies)
+        before = None if core is None else pin(core)
+        eal = sys.modules["dpdk_py.eal"].Eal.current() if "dpdk_py.eal" in sys.modules else None
+        if signals:
+            signals_take(&es[0].flags, &es[n - 1].flags)
+        try:
+            if eal is not None:
+                eal.register_thread()       # else every mbuf would miss its pool's cache
+            for one in engines:
+                one.running = True
+                one.e.owner = PyThread_get_thread_ident()
+                one.start(clock_ns())
+            while True:
+                if hold:
+                    slice_ns = min(until, clock_ns() + GIL_SLICE_NS)
+                    engine_run(es, n, idle, slice_ns)
+                    with nogil:
+                        clock_ns()
+                else:
+                    with nogil:
+                        engine_run(es, n, idle, until)
+                done = True
+                for one in engines:
+                    if flags_of(one.e) & NEEDS_PYTHON:
+                        one.attend()
+                    done = done and flags_of(one.e) & ENGINE_STOPPED
+                if done:
+                    break
+                if clock_ns() >= until or any(flags_of((<Engine>one).e) & ENGINE_STOPPED for one in engines):
+                    until = ~<uint64_t>0
+                    for one in engines:
+                        flag_set(one.e, ENGINE_STOP)
+        finally:
+            if signals:
+                signals_give()
+            if eal is not None:
+                eal.unregister_thread()
+            for one in engines:
+                one.running = False
+                one.e.owner = 0
+            if before is not None:
+                unpin(before)
+        for one in engines:
+            if one.fatal is not None:
+                exc, one.fatal = one.fatal, None
+                raise exc
+
+    def stop(self):
+        self.open_()
+        flag_set(self.e, ENGINE_STOP)
+
+    def submit(self, fn, *args):
+        self.open_()
+        if not callable(fn):
+            raise TypeError(f"{fn!r} cannot be called")
+        if len(self.calls) >= CALLS_MAX:
+            raise RuntimeError(f"{CALLS_MAX} submitted calls are waiting already")
+        self.calls.append((fn, args))
+        flag_set(self.e, ENGINE_CALLS)
+
+    # -- looking at it
+
+    def events(self):
+        cdef engine_event *ev
+        self.mine()
+        taken = []
+        while self.e.events_tail != self.e.events_head:
+            ev = &self.e.events[self.e.events_tail & 255]
+            self.e.events_tail += 1
+            taken.append((ev.now_ns, self.sessions[ev.slot].name if self.sessions else "",
+                          EVENTS.get(ev.event, str(ev.event)), ev.reason))
+        return taken
+
+    def messages(self):
+        cdef uint64_t at = 0
+        cdef message_record r
+        self.mine()
+        taken = []
+        while at < self.e.log.used:
+            memcpy(&r, self.e.log.at + at, sizeof(message_record))
+            at += sizeof(message_record)
+            taken.append((r.now_ns, self.sessions[r.slot].name, "out" if r.sent else "in",
+                          (<const char *>self.e.log.at)[at:at + r.n]))
+            at += r.n
+        self.e.log.used = 0
+        return taken
+
+    def stats(self):
+        self.open_()
+        found = counters(dict(self.e.stats), "engine_")
+        found["engine_messages_lost"] = self.e.log.lost
+        found.update(counters(self.device.stats(), "device_"))
+        for session in self.sessions:
+            for name, value in counters(session.stats(), "session_").items():
+                found[name] = found.get(name, 0) + value
+        return found
+
+    def close(self):
+        cdef GatewaySession session
+        cdef Strategy strategy
+        cdef uint32_t i
+        if self.e == NULL:
+            return
+        self.mine()
+        if self.running:
+            raise RuntimeError("the engine runs; stop() it first")
+        for i in range(self.e.n_slots):
+            slot_abort(&self.e.slots[i], self.e.now_ns)
+        for session in self.sessions:
+            session.g = NULL
+        for strategy in self.strategies:
+            strategy.slot = NULL
+            strategy.engine = None
+        self.release()
+        self.stack.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, exc, tb):
+        self.close()

@@ -1,0 +1,44 @@
+/* A strategy written in C (or anything that can make C functions): what the gateway calls, and what it may call.
+ *
+ *     static const struct fixwire_api *fw;
+ *     void init(const struct fixwire_api *api) { fw = api; }          // gateway.callback.api_address()
+ *     void on_message(void *ctx, void *session, void *msg, uint64_t now_ns) { ... fw->order_new(session, &o, now_ns); }
+ *
+ * session and msg are lent for the call. Everything runs in the engine's thread; nothing here may block.
+ */
+#ifndef FIXWIRE_H
+#define FIXWIRE_H
+#include <stdint.h>
+
+enum fixwire_verdict {
+    FIXWIRE_SENT = 0, FIXWIRE_NOT_LOGGED_ON, FIXWIRE_WOULD_BLOCK, FIXWIRE_TOO_LONG, FIXWIRE_BAD_ORDER, FIXWIRE_RISK_QTY,
+    FIXWIRE_RISK_NOTIONAL, FIXWIRE_RISK_RATE, FIXWIRE_RISK_KILLED, FIXWIRE_REFUSED
+};
+
+/* Texts are read before the call returns. Length 0 with a pointer: NUL-terminated. Zero the rest. */
+typedef struct fixwire_order {
+    uint64_t ClOrdID;               /* written in decimal; 0: the engine makes one and writes it here */
+    uint64_t OrigClOrdID;           /* replace and cancel */
+    const char *Symbol, *Account, *ClOrdID_text, *OrigClOrdID_text;
+    uint32_t Symbol_n, Account_n, ClOrdID_n, OrigClOrdID_n;
+    int64_t OrderQty;
+    int64_t Price_e8;               /* 101.5 is 10150000000 */
+    char Side, OrdType, TimeInForce, HandlInst;
+} fixwire_order;
+
+typedef struct fixwire_api {
+    uint32_t version;               /* 1 */
+    uint32_t order_size;            /* sizeof(fixwire_order), to be compared */
+    int (*order_new)(void *session, fixwire_order *o, uint64_t now_ns);         /* -> fixwire_verdict */
+    int (*order_replace)(void *session, fixwire_order *o, uint64_t now_ns);
+    int (*order_cancel)(void *session, fixwire_order *o, uint64_t now_ns);
+    /* a limit order for the day, all in one call; ClOrdID 0: made by the engine */
+    int (*limit_order)(void *session, const char *symbol, uint32_t symbol_n, int side, int64_t qty, int64_t price_e8,
+                       uint64_t ClOrdID, uint64_t now_ns);
+    uint64_t (*msg_type)(const void *msg);                                      /* octets of MsgType, the first lowest */
+    int (*msg_int)(const void *msg, uint32_t tag, int64_t *value);              /* 0: not there, or no integer */
+    int (*msg_price_e8)(const void *msg, uint32_t tag, int64_t *value);
+    const char *(*msg_text)(const void *msg, uint32_t tag, uint32_t *n);        /* NULL: not there; not terminated */
+    void (*stop)(void *session);                                                /* begin the gateway's shutdown */
+} fixwire_api;
+#endif

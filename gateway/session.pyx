@@ -1,0 +1,258 @@
+"""GatewaySession: orders, state and counters of one session for Python. See gateway/session.pyi."""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport strlen
+
+from fix.encode cimport fix_put_str, fix_writer
+from fix.message cimport fix_msgtype
+from fix.session cimport (
+    FIX_ESTABLISHED, FIX_ID_MAX, fix_session, session_begin, session_cancel, session_end, session_logout,
+    session_test_request)
+
+from gateway.slab cimport engine, slot
+from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, order_new, order_refused, order_replace
+
+from gateway.errors import WrongThread
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() noexcept nogil
+
+STATES = ("disconnected", "await logon", "logon sent", "established", "logout sent", "closing")
+VERSIONS = {"FIX.4.0": 40, "FIX.4.1": 41, "FIX.4.2": 42, "FIX.4.3": 43, "FIX.4.4": 44, "FIXT.1.1": 50}
+BEGIN_STRINGS = {number: text for text, number in VERSIONS.items()}
+
+
+cdef bytes octets_of(object value, str what):
+    """str and bytes as octets, an int in decimal."""
+    if type(value) is bytes:
+        return <bytes>value
+    if isinstance(value, str):
+        return (<str>value).encode("latin-1")
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, bytes):
+        return bytes(value)
+    raise TypeError(f"{what} is {value!r}, must be str, bytes or int")
+
+
+cdef char char_of(object value, str what) except? 0:
+    """A FIX char: one octet."""
+    cdef bytes text
+    if type(value) is str and len(<str>value) == 1 and ord(<str>value) < 128:
+        return <char>ord(<str>value)
+    text = octets_of(value, what)
+    if len(text) != 1:
+        raise ValueError(f"{what} is {value!r}, must be one character")
+    return text[0]
+
+
+cdef class GatewaySession:
+
+    def __init__(self):
+        raise TypeError("Engine.add_session makes sessions")
+
+    cdef int live(self) except -1:
+        if self.g == NULL:
+            raise RuntimeError(f"session {self.name}: its engine is closed")
+        return 0
+
+    cdef int change(self) except -1:
+        """Only the engine's thread goes on from here."""
+        self.live()
+        if self.g.e.owner and self.g.e.owner != PyThread_get_thread_ident():
+            raise WrongThread(f"session {self.name} belongs to its engine's thread; "
+                              "hand the call over with engine.submit(fn)")
+        return 0
+
+    @property
+    def BeginString(self):
+        self.live()
+        return BEGIN_STRINGS[self.g.s.config.version]
+
+    @property
+    def SenderCompID(self):
+        self.live()
+        return (<const char *>self.g.s.config.SenderCompID).decode("latin-1")
+
+    @property
+    def TargetCompID(self):
+        self.live()
+        return (<const char *>self.g.s.config.TargetCompID).decode("latin-1")
+
+    @property
+    def role(self):
+        self.live()
+        return "initiator" if self.g.initiator else "acceptor"
+
+    @property
+    def state(self):
+        self.live()
+        return STATES[self.g.s.state]
+
+    @property
+    def connected(self):
+        self.live()
+        return self.g.c != NULL
+
+    @property
+    def logged_on(self):
+        self.live()
+        return self.g.s.state == FIX_ESTABLISHED
+
+    @property
+    def next_in(self):
+        self.live()
+        return self.g.s.next_in
+
+    @property
+    def next_out(self):
+        self.live()
+        return self.g.s.next_out
+
+    @property
+    def now_ns(self):
+        self.live()
+        return self.g.e.now_ns
+
+    @property
+    def utc_ns(self):
+        self.live()
+        return <int64_t>self.g.e.now_ns + self.g.e.utc_offset_ns
+
+    @property
+    def text(self):
+        """Text(58) of the last Logout received."""
+        self.live()
+        return (<const char *>self.g.s.text).decode("latin-1")
+
+    @property
+    def last_ClOrdID(self):
+        self.live()
+        return self.g.ClOrdID
+
+    @property
+    def killed(self):
+        self.live()
+        return bool(self.g.risk.killed)
+
+    @killed.setter
+    def killed(self, bint value):
+        self.change()
+        self.g.risk.killed = value
+
+    def order_new(self, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2", TimeInForce="0",
+                  Account=None):
+        cdef order o
+        cdef bytes symbol = octets_of(Symbol, "Symbol"), account, clordid
+        self.change()
+        order_init(&o)
+        o.Symbol = symbol
+        o.Symbol_n = <uint32_t>len(symbol)
+        o.Side = char_of(Side, "Side")
+        o.OrderQty = OrderQty
+        o.Price_e8 = Price_e8
+        if OrdType is not None:
+            o.OrdType = char_of(OrdType, "OrdType")
+        if TimeInForce is not None:
+            o.TimeInForce = char_of(TimeInForce, "TimeInForce")
+        if type(ClOrdID) is int:
+            o.ClOrdID = ClOrdID
+        else:
+            clordid = octets_of(ClOrdID, "ClOrdID")
+            o.ClOrdID_text = clordid
+            o.ClOrdID_n = <uint32_t>len(clordid)
+        if Account is not None:
+            account = octets_of(Account, "Account")
+            o.Account = account
+            o.Account_n = <uint32_t>len(account)
+        return order_new(self.g.s, &o, self.g.e.now_ns)
+
+    def order_replace(self, OrigClOrdID, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2",
+                      TimeInForce="0", Account=None):
+        cdef order o
+        cdef bytes symbol = octets_of(Symbol, "Symbol"), account, clordid, orig
+        self.change()
+        order_init(&o)
+        o.Symbol = symbol
+        o.Symbol_n = <uint32_t>len(symbol)
+        o.Side = char_of(Side, "Side")
+        o.OrderQty = OrderQty
+        o.Price_e8 = Price_e8
+        o.OrdType = char_of(OrdType, "OrdType")
+        o.TimeInForce = 0 if TimeInForce is None else char_of(TimeInForce, "TimeInForce")
+        if type(ClOrdID) is int:
+            o.ClOrdID = ClOrdID
+        else:
+            clordid = octets_of(ClOrdID, "ClOrdID")
+            o.ClOrdID_text = clordid
+            o.ClOrdID_n = <uint32_t>len(clordid)
+        orig = octets_of(OrigClOrdID, "OrigClOrdID")
+        o.OrigClOrdID_text = orig
+        o.OrigClOrdID_n = <uint32_t>len(orig)
+        if Account is not None:
+            account = octets_of(Account, "Account")
+            o.Account = account
+            o.Account_n = <uint32_t>len(account)
+        return order_replace(self.g.s, &o, self.g.e.now_ns)
+
+    def order_cancel(self, OrigClOrdID, Symbol, Side, int64_t OrderQty=0, ClOrdID=0):
+        cdef order o
+        cdef bytes symbol = octets_of(Symbol, "Symbol"), clordid, orig
+        self.change()
+        order_init(&o)
+        o.Symbol = symbol
+        o.Symbol_n = <uint32_t>len(symbol)
+        o.Side = char_of(Side, "Side")
+        o.OrderQty = OrderQty
+        if type(ClOrdID) is int:
+            o.ClOrdID = ClOrdID
+        else:
+            clordid = octets_of(ClOrdID, "ClOrdID")
+            o.ClOrdID_text = clordid
+            o.ClOrdID_n = <uint32_t>len(clordid)
+        orig = octets_of(OrigClOrdID, "OrigClOrdID")
+        o.OrigClOrdID_text = orig
+        o.OrigClOrdID_n = <uint32_t>len(orig)
+        return order_cancel(self.g.s, &o, self.g.e.now_ns)
+
+    def send(self, MsgType, fields):
+        cdef bytes msgtype = octets_of(MsgType, "MsgType"), text
+        cdef fix_writer *w
+        self.change()
+        if not 0 < len(msgtype) <= 8:
+            raise ValueError(f"MsgType is {MsgType!r}, must be 1 to 8 characters")
+        pairs = [(int(tag), octets_of(value, f"field {tag}")) for tag, value in fields]
+        for tag, text in pairs:
+            if not 0 < tag < 1 << 31:
+                raise ValueError(f"tag is {tag}, must be 1 to {(1 << 31) - 1}")
+            if tag in (8, 9, 10, 34, 35, 49, 52, 56):
+                raise ValueError(f"field {tag} is the session's own")
+            if not text or b"\x01" in text:
+                return BAD_ORDER
+        w = session_begin(self.g.s, fix_msgtype(msgtype), self.g.e.now_ns)
+        if w == NULL:
+            return order_refused(self.g, self.g.s.refusal)
+        for tag, text in pairs:
+            fix_put_str(w, tag, <const uint8_t *><const char *>text, <uint32_t>len(text))
+        if not session_end(self.g.s, w, self.g.e.now_ns):
+            return order_refused(self.g, self.g.s.refusal)
+        return SENT
+
+    def logout(self, text=None):
+        cdef bytes octets = b"" if text is None else octets_of(text, "text")
+        self.change()
+        session_logout(self.g.s, <const char *>octets if octets else NULL, self.g.e.now_ns)
+
+    def test_request(self):
+        self.change()
+        session_test_request(self.g.s, self.g.e.now_ns)
+
+    def stats(self):
+        self.live()
+        counters = dict(self.g.s.stats)
+        counters.update({f"strategy_{name}" if name == "messages" else name: value
+                         for name, value in dict(self.g.stats).items()})
+        counters["session_refused"] = self.g.s.stats.refused
+        return counters
+
+    def __repr__(self):
+        return f"<GatewaySession {self.name} {'closed' if self.g == NULL else self.state}>"

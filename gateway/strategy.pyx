@@ -1,0 +1,407 @@
+"""Strategies and the orders they send.
+
+A message comes up as slot_on_message -> Strategy.on_message; an order goes down as order_new -> session_begin,
+fix_put_*, session_end, all before order_new returns. `with gil` stands in this file only, in PythonStrategy.
+FIX 4.4 volume 4: NewOrderSingle(D), OrderCancelReplaceRequest(G), OrderCancelRequest(F).
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, strlen
+
+from fix.encode cimport fix_put_char, fix_put_int, fix_put_price_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer
+from fix.message cimport (
+    fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8, fix_read_uint)
+from fix.session cimport (
+    FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
+    FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session, session_begin, session_end)
+from stack.timer cimport timer_set
+from stack.wire.trace cimport TRACE_STRATEGY, trace_mark
+
+from gateway.slab cimport (
+    ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, EV_STRATEGY_ERROR, engine, engine_note, flag_set, slot, strategy_slot)
+from gateway.trace cimport trace_record
+
+VERDICTS = ("SENT", "NOT_LOGGED_ON", "WOULD_BLOCK", "TOO_LONG", "BAD_ORDER", "RISK_QTY", "RISK_NOTIONAL", "RISK_RATE",
+            "RISK_KILLED", "REFUSED")
+globals().update({name: verdict for verdict, name in enumerate(VERDICTS)})
+
+cdef enum:                      # MsgType as in fix_msg.MsgType
+    MSG_NEW = 0x44              # D
+    MSG_CANCEL = 0x46           # F
+    MSG_REPLACE = 0x47          # G
+
+
+# -- orders
+
+cdef int order_risk(slot *g, const order *o, uint64_t now_ns) noexcept nogil:
+    """Limits of the session, before any number is used."""
+    if g.risk.killed:
+        return RISK_KILLED
+    if g.risk.max_order_qty and o.OrderQty > g.risk.max_order_qty:
+        return RISK_QTY
+    if g.risk.max_notional_e8 and o.Price_e8 > 0 and o.OrderQty > g.risk.max_notional_e8 / o.Price_e8:
+        return RISK_NOTIONAL
+    if g.risk.max_orders_per_second:
+        if now_ns - g.risk.second_ns >= 1_000_000_000:
+            g.risk.second_ns = now_ns
+            g.risk.orders_this_second = 0
+        if g.risk.orders_this_second >= g.risk.max_orders_per_second:
+            return RISK_RATE
+    return SENT
+
+
+cdef inline bint text_bad(const char *p, uint32_t *n) noexcept nogil:
+    """Sets the length that was left to us; True: empty, or SOH would end the field early."""
+    if p == NULL:
+        return False
+    if n[0] == 0:
+        n[0] = <uint32_t>strlen(p)
+    return n[0] == 0 or memchr(p, 1, n[0]) != NULL
+
+
+cdef inline void put_id(fix_writer *w, uint32_t tag, const char *text, uint32_t n, uint64_t number) noexcept nogil:
+    if text != NULL:
+        fix_put_str(w, tag, <const uint8_t *>text, n)
+    else:
+        fix_put_uint(w, tag, number)
+
+
+cdef int order_refused(slot *g, uint32_t refusal) noexcept nogil:
+    g.stats.refused += 1
+    if refusal == FIX_NOT_LOGGED_ON:
+        return NOT_LOGGED_ON
+    if refusal == FIX_WOULD_BLOCK or refusal == FIX_STORE_FULL or refusal == FIX_WIRE_REFUSED:
+        return WOULD_BLOCK
+    if refusal == FIX_TOO_LARGE:
+        return TOO_LONG
+    return REFUSED
+
+
+cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
+    """One of the three messages, which differ in a handful of fields."""
+    cdef slot *g = <slot *>s.user
+    cdef fix_writer *w
+    cdef bint bad
+    cdef int verdict = SENT
+    trace_mark(s.trace, TRACE_STRATEGY)
+    bad = (o.Symbol == NULL or o.Side == 0 or text_bad(o.Symbol, &o.Symbol_n) or text_bad(o.Account, &o.Account_n)
+           or text_bad(o.ClOrdID_text, &o.ClOrdID_n) or text_bad(o.OrigClOrdID_text, &o.OrigClOrdID_n))
+    if MsgType == MSG_CANCEL:
+        bad = bad or (o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL) or o.OrderQty < 0
+    else:
+        bad = bad or o.OrderQty <= 0 or ((o.OrdType == b'2' or o.OrdType == b'4') and o.Price_e8 == 0)
+        bad = bad or (MsgType == MSG_REPLACE and o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL)
+        verdict = order_risk(g, o, now_ns)
+    if bad:
+        g.stats.refused += 1
+        return BAD_ORDER
+    if verdict != SENT:
+        g.stats.refused += 1
+        g.stats.refused_risk += 1
+        return verdict
+    w = session_begin(s, MsgType, now_ns)
+    if w == NULL:
+        return order_refused(g, s.refusal)
+    if o.ClOrdID == 0 and o.ClOrdID_text == NULL:
+        o.ClOrdID = g.e.next_ClOrdID
+        g.e.next_ClOrdID += 1
+    put_id(w, 11, o.ClOrdID_text, o.ClOrdID_n, o.ClOrdID)
+    if MsgType != MSG_NEW:
+        put_id(w, 41, o.OrigClOrdID_text, o.OrigClOrdID_n, o.OrigClOrdID)
+    if o.Account != NULL:
+        fix_put_str(w, 1, <const uint8_t *>o.Account, o.Account_n)
+    if MsgType != MSG_CANCEL and o.HandlInst:
+        fix_put_char(w, 21, o.HandlInst)
+    fix_put_str(w, 55, <const uint8_t *>o.Symbol, o.Symbol_n)
+    fix_put_char(w, 54, o.Side)
+    fix_put_utc(w, 60, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
+    if o.OrderQty:
+        fix_put_int(w, 38, o.OrderQty)
+    if MsgType != MSG_CANCEL:
+        fix_put_char(w, 40, o.OrdType)
+        if o.OrdType == b'2' or o.OrdType == b'4':
+            fix_put_price_e8(w, 44, o.Price_e8)
+        if o.TimeInForce:
+            fix_put_char(w, 59, o.TimeInForce)
+    if not session_end(s, w, now_ns):
+        return order_refused(g, s.refusal)
+    g.ClOrdID = o.ClOrdID
+    g.stats.orders += 1
+    g.risk.orders_this_second += 1
+    if g.e.trace != NULL:
+        trace_record(g.e.trace)
+    return SENT
+
+
+cdef int order_new(fix_session *s, order *o, uint64_t now_ns) noexcept nogil:
+    """Send a NewOrderSingle(D)."""
+    return order_send(s, o, MSG_NEW, now_ns)
+
+
+cdef int order_replace(fix_session *s, order *o, uint64_t now_ns) noexcept nogil:
+    """Send an OrderCancelReplaceRequest(G): OrigClOrdID names the order, the rest is what it becomes."""
+    return order_send(s, o, MSG_REPLACE, now_ns)
+
+
+cdef int order_cancel(fix_session *s, order *o, uint64_t now_ns) noexcept nogil:
+    """Send an OrderCancelRequest(F): OrigClOrdID, Symbol and Side name the order; OrderQty 0 is left out."""
+    return order_send(s, o, MSG_CANCEL, now_ns)
+
+
+# -- what a session tells its strategy
+
+cdef void slot_on_message(void *ctx, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+    cdef slot *g = <slot *>ctx
+    if g.strategy == NULL or not (<Strategy>g.strategy).enabled:
+        g.stats.undelivered += 1
+        return
+    g.stats.messages += 1
+    (<Strategy>g.strategy).count_message()
+    (<Strategy>g.strategy).on_message(s, m, now_ns)
+
+
+cdef void slot_on_event(void *ctx, fix_session *s, int event, uint64_t now_ns) noexcept nogil:
+    cdef slot *g = <slot *>ctx
+    engine_note(g.e, g.id, event, s.reason)
+    if event == FIX_EV_LOGON:
+        g.backoff_ns = g.reconnect_ns
+        g.on = True
+    if g.strategy == NULL or not (<Strategy>g.strategy).enabled:
+        if event == FIX_EV_DISCONNECT:
+            g.on = False
+        return
+    if event == FIX_EV_LOGON:
+        (<Strategy>g.strategy).on_logon(s, now_ns)
+    elif event == FIX_EV_DISCONNECT and g.on:
+        g.on = False
+        (<Strategy>g.strategy).on_logout(s, now_ns)
+    elif event == FIX_EV_REJECTED:
+        (<Strategy>g.strategy).on_reject(s, s.in_msg, now_ns)
+
+
+cdef void strategy_due(strategy_slot *t, uint64_t now_ns) noexcept nogil:
+    if (<Strategy>t.strategy).enabled:
+        (<Strategy>t.strategy).on_timer(now_ns)
+
+
+cdef class Strategy:
+    """See gateway/strategy.pyi and the .pxd."""
+
+    def __init__(self):
+        self.enabled = True
+        self.name = type(self).__name__
+
+    cdef void on_start(self, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_logon(self, fix_session *s, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_reject(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_timer(self, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_logout(self, fix_session *s, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_stop(self, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void set_timer(self, uint64_t at_ns) noexcept nogil:
+        if self.slot != NULL:
+            timer_set(&self.slot.e.due, &self.slot.wake, at_ns)
+
+    cdef void stop(self) noexcept nogil:
+        if self.slot != NULL:
+            flag_set(self.slot.e, ENGINE_STOP)
+
+    cdef void call_python(self) noexcept nogil:
+        self.wants_call = True
+        if self.slot != NULL:
+            flag_set(self.slot.e, ENGINE_CALLS)
+
+    cdef void count_message(self) noexcept nogil:
+        self.messages += 1
+
+    cdef list take_errors(self):
+        """[(exception, where it was raised)] since the last call, oldest first."""
+        return []
+
+
+# -- Python objects
+
+cdef class Message:
+    """See gateway/strategy.pyi."""
+
+    def __init__(self):
+        raise TypeError("a Message is made by the gateway")
+
+    cdef int live(self) except -1:
+        if self.m == NULL:
+            raise RuntimeError("a message is valid inside the callback only; keep bytes(msg)")
+        return 0
+
+    cdef const fix_field *field(self, tag) except NULL:
+        cdef const fix_field *f
+        self.live()
+        f = fix_find(self.m, tag)
+        if f == NULL:
+            raise KeyError(tag)
+        return f
+
+    @property
+    def MsgType(self):
+        self.live()
+        return (<const char *>self.m.p)[self.m.fields[2].off:self.m.fields[2].off + self.m.fields[2].len].decode("latin-1")
+
+    @property
+    def MsgSeqNum(self):
+        return self.int(34)
+
+    def __getitem__(self, uint32_t tag):
+        cdef const fix_field *f = self.field(tag)
+        return (<const char *>self.m.p)[f.off:f.off + f.len].decode("latin-1")
+
+    def get(self, uint32_t tag, default=None):
+        cdef const fix_field *f
+        self.live()
+        f = fix_find(self.m, tag)
+        if f == NULL:
+            return default
+        return (<const char *>self.m.p)[f.off:f.off + f.len].decode("latin-1")
+
+    def raw(self, uint32_t tag):
+        cdef const fix_field *f = self.field(tag)
+        return (<const char *>self.m.p)[f.off:f.off + f.len]
+
+    def int(self, uint32_t tag):
+        cdef int64_t v
+        cdef const fix_field *f = self.field(tag)
+        if not fix_read_int(self.m, f, &v):
+            raise ValueError(f"field {tag} is {self[tag]!r}, no integer")
+        return v
+
+    def price_e8(self, uint32_t tag):
+        cdef int64_t v
+        cdef const fix_field *f = self.field(tag)
+        if not fix_read_price_e8(self.m, f, &v):
+            raise ValueError(f"field {tag} is {self[tag]!r}, no decimal of at most 8 places")
+        return v
+
+    def __contains__(self, tag):
+        self.live()
+        return isinstance(tag, int) and 0 < tag < 1 << 31 and fix_find(self.m, tag) != NULL
+
+    def __len__(self):
+        self.live()
+        return self.m.count
+
+    def __iter__(self):
+        cdef uint32_t i
+        self.live()
+        return iter([(self.m.fields[i].tag,
+                      (<const char *>self.m.p)[self.m.fields[i].off:self.m.fields[i].off + self.m.fields[i].len]
+                      .decode("latin-1")) for i in range(self.m.count)])
+
+    def __bytes__(self):
+        self.live()
+        return (<const char *>self.m.p)[:self.m.n]
+
+    def __repr__(self):
+        if self.m == NULL:
+            return "<Message, gone>"
+        return f"<Message {bytes(self).replace(bytes([1]), b'|').decode('latin-1')}>"
+
+
+cdef class PythonStrategy(Strategy):
+    """See gateway/strategy.pyi. The one place where the engine's thread takes the GIL."""
+
+    def __init__(self, target, str on_error="continue", str name=None):
+        super().__init__()
+        if on_error not in ("continue", "disable", "stop"):
+            raise ValueError(f"on_error is {on_error!r}, must be 'continue', 'disable' or 'stop'")
+        if not callable(getattr(target, "on_message", None)):
+            raise TypeError(f"{target!r} has no method on_message(session, msg)")
+        self.target = target
+        self.on_error = on_error
+        self.name = name or getattr(target, "name", None) or type(target).__name__
+        self.pending = []
+        self.view = Message.__new__(Message)
+        self._on_start = getattr(target, "on_start", None)
+        self._on_logon = getattr(target, "on_logon", None)
+        self._on_message = target.on_message
+        self._on_reject = getattr(target, "on_reject", None)
+        self._on_timer = getattr(target, "on_timer", None)
+        self._on_logout = getattr(target, "on_logout", None)
+        self._on_stop = getattr(target, "on_stop", None)
+
+    cdef void on_start(self, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_start is not None:
+                self.call(self._on_start, self.engine, "on_start")
+
+    cdef void on_logon(self, fix_session *s, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_logon is not None:
+                self.call(self._on_logon, <object>(<slot *>s.user).handle, "on_logon")
+
+    cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        with gil:
+            self.call_message(self._on_message, s, m, now_ns, "on_message")
+
+    cdef void on_reject(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_reject is not None:
+                self.call_message(self._on_reject, s, m, now_ns, "on_reject")
+
+    cdef void on_timer(self, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_timer is not None:
+                self.call(self._on_timer, now_ns, "on_timer")
+
+    cdef void on_logout(self, fix_session *s, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_logout is not None:
+                self.call(self._on_logout, <object>(<slot *>s.user).handle, "on_logout")
+
+    cdef void on_stop(self, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_stop is not None:
+                self.call(self._on_stop, self.engine, "on_stop")
+
+    cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept:
+        cdef fix_msg *outer = self.view.m      # a callback inside a callback does not happen, but would be right
+        self.view.m = m
+        self.view.now_ns = now_ns
+        try:
+            fn(<object>(<slot *>s.user).handle, self.view)
+        except BaseException as exc:
+            self.failed(exc, where)
+        self.view.m = outer
+
+    cdef void call(self, object fn, object argument, str where) noexcept:
+        try:
+            fn(argument)
+        except BaseException as exc:
+            self.failed(exc, where)
+
+    cdef void failed(self, object exc, str where):
+        """Count it and leave it for the engine, which logs it and applies the policy before its next step."""
+        self.errors += 1
+        self.last_error = exc
+        if len(self.pending) < 16:
+            self.pending.append((exc, where))
+        if self.on_error != "continue" or not isinstance(exc, Exception):
+            self.enabled = False            # now: nothing more of this burst is delivered
+        if self.slot != NULL:
+            self.slot.e.stats.errors += 1
+            engine_note(self.slot.e, 0, EV_STRATEGY_ERROR, 0)
+            flag_set(self.slot.e, ENGINE_ERROR)
+
+    cdef list take_errors(self):
+        taken, self.pending = self.pending, []
+        return taken
