@@ -166,7 +166,6 @@ cdef class Engine:
         self.device = device
         self.sessions = []
         self.strategies = []
-        self.stores = []
         self.calls = collections.deque()
         self.trace = None if trace is None else Trace(trace, samples)
         self.stack = Stack(device, address, gateway=gateway, connections=connections,

@@ -102,6 +102,8 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
     if w == NULL:
         return order_refused(g, s.refusal)
     if o.ClOrdID == 0 and o.ClOrdID_text == NULL:
+        if g.e.next_ClOrdID == 0:       # microseconds of UTC: above everything an earlier run can have used
+            g.e.next_ClOrdID = (now_ns + <uint64_t>g.e.utc_offset_ns) / 1000
         o.ClOrdID = g.e.next_ClOrdID
         g.e.next_ClOrdID += 1
     put_id(w, 11, o.ClOrdID_text, o.ClOrdID_n, o.ClOrdID)
