@@ -6,7 +6,7 @@ makes every malloc, calloc, realloc and aligned allocation of the process go thr
 LD_PRELOAD the module is inert and `counting()` says so. glibc only.
 """
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 
 cdef extern from *:
     """

@@ -1,6 +1,5 @@
 """CallbackStrategy, and the functions a C or numba strategy calls back (struct fixwire_api of gateway/fixwire.h)."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fix.message cimport fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8
 from fix.session cimport fix_session

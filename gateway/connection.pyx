@@ -9,13 +9,12 @@ from libc.string cimport memcpy, memset
 
 from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_parse
 from fix.session cimport (
-    FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_EV_DISCONNECT, fix_session, session_abort, session_connected, session_disconnected,
-    session_input, session_logout, session_matches, session_poll, session_writable)
+    FIX_DISCONNECTED, FIX_ESTABLISHED, fix_session, session_abort, session_connected, session_disconnected, session_input, session_logout, session_matches, session_poll, session_writable)
 from stack.tcb cimport (
     TCP_EV_CLOSED, TCP_EV_CONNECTED, TCP_EV_PEER_CLOSED, TCP_EV_REFUSED, TCP_EV_RESET, TCP_EV_TIMEOUT,
     TCP_EV_UNREACHABLE, TCP_EV_WRITABLE, TCP_SYN_SENT, tcb, tcp_sink)
 from stack.tcp cimport tcp_abort, tcp_close, tcp_connect, tcp_listen, tcp_send_commit, tcp_send_room
-from stack.timer cimport NEVER, timer_by, timer_cancel, timer_set
+from stack.timer cimport timer_by, timer_cancel, timer_set
 
 from gateway.slab cimport (
     ENGINE_ANONYMOUS, ENGINE_LISTENERS, ENGINE_STOPPING, EV_CONNECT_FAILED, EV_CONNECTED, EV_CONNECTING, LOGON_MAX,

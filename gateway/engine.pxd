@@ -1,7 +1,9 @@
 # The engine for Cython: what owns it all. Strategies need gateway.strategy only.
 from libc.stdint cimport uint32_t, uint64_t
 
+from dpdk_py.base cimport Device
 from fix.session cimport fix_session_config
+from stack.netif cimport netif
 
 from gateway.slab cimport engine
 from gateway.strategy cimport Strategy
@@ -10,7 +12,8 @@ cdef class Engine:
     cdef engine *e              # NULL once closed
     cdef void *wakes            # memory of engine.due
     cdef readonly object device
-    cdef readonly object stack
+    cdef netif nif
+    cdef bint announced
     cdef readonly object trace
     cdef readonly list sessions
     cdef readonly list strategies
@@ -22,6 +25,7 @@ cdef class Engine:
     cdef uint64_t traceback_ns
     cdef uint32_t tracebacks    # logged in the second that began then
     cdef object __weakref__
+    cdef int plug(self, Device device, str address, object gateway, int connections, uint64_t seed) except -1
     cdef void release(self) noexcept
     cdef int open_(self) except -1
     cdef int mine(self) except -1

@@ -1,62 +1,13 @@
 """The process: one thread, one device, one stack, its sessions and strategies."""
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from dpdk_py.base import Device
-from stack.face import Stack
-
+from gateway.errors import WrongThread as WrongThread
+from gateway.session import GatewaySession
 from gateway.strategy import Strategy
 from gateway.trace import Trace
-
-class WrongThread(RuntimeError):
-    """Raised when another thread than the engine's touches the engine. Use `Engine.submit()` or `Engine.stop()`."""
-
-class GatewaySession:
-    """One FIX session of an engine. Made by `Engine.add_session`; valid as long as the engine.
-
-    Attributes read live state and may be read from the engine's thread only (from a callback, or between steps).
-    """
-    @property
-    def name(self) -> str: ...                  # "SENDER->TARGET" or the name given
-    @property
-    def BeginString(self) -> str: ...
-    @property
-    def SenderCompID(self) -> str: ...
-    @property
-    def TargetCompID(self) -> str: ...
-    @property
-    def role(self) -> Literal["initiator", "acceptor"]: ...
-    @property
-    def state(self) -> str: ...                 # the session's state, as fix.session names it
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def logged_on(self) -> bool: ...
-    @property
-    def next_in(self) -> int: ...
-    @property
-    def next_out(self) -> int: ...
-    @property
-    def now_ns(self) -> int: ...                # time of the step that is running
-    def stats(self) -> dict[str, int]: ...      # every counter of the session, its orders and refusals by name
-    def order_new(self, Symbol: str | bytes, Side: str | bytes, OrderQty: int, Price_e8: int = 0,
-                  ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2", TimeInForce: str | bytes = "0",
-                  Account: str | bytes = b"") -> int:
-        """Send a NewOrderSingle(D). Result: SENT (0) or the reason it was not (see `gateway.strategy.VERDICTS`)."""
-    def order_replace(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int,
-                      Price_e8: int = 0, ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2",
-                      TimeInForce: str | bytes = "0", Account: str | bytes = b"") -> int:
-        """Send an OrderCancelReplaceRequest(G). Result as `order_new`."""
-    def order_cancel(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int = 0,
-                     ClOrdID: int | str | bytes = 0) -> int:
-        """Send an OrderCancelRequest(F). Result as `order_new`."""
-    @property
-    def last_ClOrdID(self) -> str: ...          # of the newest order of this session, given or made by the engine
-    def send(self, MsgType: str, fields: list[tuple[int, str | bytes | int]]) -> int:
-        """Send any application message; header and trailer are the session's. Result as `order_new`."""
-    def logout(self, text: str = "") -> None:
-        """Begin a Logout(5) exchange; the connection closes when the peer answers or after the logout timeout."""
 
 class Engine:
     """`Engine(device, "10.0.0.2/24")`: a stack on `device`, driven by whoever calls `step` or `run`.
@@ -71,13 +22,13 @@ class Engine:
     utc_offset_ns   UTC minus now_ns. None: read from the host and followed while running. Given: fixed (replay)
     trace           None, "stages" (a mark at every stage) or "wire" (two marks only); see `gateway.trace`
     samples         with trace: keep this many samples of each; 0: histograms only
+    message_log     octets of messages, both directions, kept for `messages()`; 0: none
     Raises ValueError for an address, idle or trace it does not know.
     """
     def __init__(self, device: Device, address: str, *, gateway: str | None = None, seed: int | None = None,
                  idle: str = "spin", burst: int = 32, sessions: int = 64, connections: int = 256,
-                 utc_offset_ns: int | None = None, trace: str | None = None, samples: int = 0) -> None: ...
-    @property
-    def stack(self) -> Stack: ...               # strategies open their own connections here
+                 utc_offset_ns: int | None = None, trace: str | None = None, samples: int = 0,
+                 message_log: int = 0) -> None: ...
     @property
     def device(self) -> Device: ...
     @property
@@ -88,6 +39,10 @@ class Engine:
     def strategies(self) -> list[Strategy]: ...
     @property
     def now_ns(self) -> int: ...                # time of the last step
+    @property
+    def utc_offset_ns(self) -> int: ...
+    @property
+    def idle(self) -> str: ...
     @property
     def running(self) -> bool: ...
     @property
@@ -101,7 +56,7 @@ class Engine:
         on_error: what an exception in a Python callback does after it was logged and counted: "continue" (the
         message counts as delivered), "disable" this strategy (its sessions stay up), or "stop" the gateway cleanly
         (run() then raises it). Optional methods: on_start(engine), on_logon(session), on_logout(session),
-        on_reject(session, msg), on_timer(now_ns), on_stop().
+        on_reject(session, msg), on_timer(now_ns), on_stop(engine).
         Raises TypeError for an object that has no on_message.
         """
     def add_session(self, SenderCompID: str, TargetCompID: str, *, strategy: Strategy | None, role: str,
@@ -109,7 +64,7 @@ class Engine:
                     HeartBtInt: int = 30, ResetOnLogon: bool = False, reconnect_s: float = 1.0,
                     reconnect_max_s: float = 30.0, logon_timeout_s: float = 10.0, store: object = None,
                     max_order_qty: int = 0, max_notional_e8: int = 0, max_orders_per_second: int = 0,
-                    **session: Any) -> GatewaySession:
+                    store_octets: int = ..., store_messages: int = ..., **more: Any) -> GatewaySession:
         """A FIX session. role "initiator" connects to host:port and again after a loss (backoff doubles from
         reconnect_s to reconnect_max_s); "acceptor" waits on `port`, where the Logon(A)'s CompIDs choose the session.
 
@@ -120,7 +75,7 @@ class Engine:
     def step(self, now_ns: int | None = None) -> bool:
         """One turn of the loop at `now_ns` (None: the clock). True: something was done.
 
-        Binds the engine to the calling thread. Raises what a strategy with on_error="stop" raised once all
+        Binds the engine to the calling thread until close(). Raises what a strategy with on_error="stop" raised once all
         sessions are down.
         """
     def run(self, *, core: int | None = None, signals: bool = True, beside: Engine | None = None,
@@ -138,6 +93,13 @@ class Engine:
         """From any thread: have the engine's thread call fn(*args) between two steps.
 
         RuntimeError: 1,024 calls are waiting already.
+        """
+    def events(self) -> list[tuple[int, str, str, int]]:
+        """What happened to sessions since the last call: (now_ns, session, event, reason), the last 256 of them."""
+    def messages(self) -> list[tuple[int, str, str, bytes]]:
+        """What went over the wire since the last call: (now_ns, session, "in" | "out", octets). Needs `message_log`.
+
+        Octets of "in" are what the session used up at once: one or more whole messages, and garbage between them.
         """
     def stats(self) -> dict[str, int]:
         """Counters of the engine, and of device, stack and sessions added up."""

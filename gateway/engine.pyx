@@ -22,8 +22,8 @@ from fix.parse cimport fix_msg_alloc, fix_msg_free
 from fix.session cimport (
     FIX_ACCEPTOR, FIX_ID_MAX, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new)
 from fix.store cimport fix_store, memory_store_new, store_free
-from stack.face cimport Stack
-from stack.tcp cimport tcp_options_default
+from stack.netif cimport netif_config, netif_config_default, netif_free, netif_init, netif_start
+from stack.tcp cimport tcp_attach, tcp_detach, tcp_of, tcp_options_default
 from stack.timer cimport timer_init, timer_set, timer_slot, timers_init
 
 from gateway.clock cimport clock_ns, clock_utc_offset_ns
@@ -82,6 +82,8 @@ EVENTS = {1: "logon", 2: "logout", 3: "disconnect", 4: "rejected", 5: "resend re
 
 cdef enum:
     CALLS_MAX = 1024
+    RCV_BUF = 1 << 18               # octets of every connection
+    SND_BUF = 1 << 18
     TRACEBACKS_A_SECOND = 10
     GIL_SLICE_NS = 50_000
 
@@ -168,8 +170,8 @@ cdef class Engine:
         self.strategies = []
         self.calls = collections.deque()
         self.trace = None if trace is None else Trace(trace, samples)
-        self.stack = Stack(device, address, gateway=gateway, connections=connections,
-                           seed=int.from_bytes(os.urandom(8), "little") if seed is None else seed)
+        self.plug(device, address, gateway, connections,
+                  int.from_bytes(os.urandom(8), "little") if seed is None else seed)
         e = <engine *>calloc(1, sizeof(engine))
         if e == NULL:
             raise MemoryError("no memory for an engine")
@@ -186,7 +188,7 @@ cdef class Engine:
                 or not fix_msg_alloc(e.msg, 0) or not fix_writer_alloc(e.w, 65535)):
             raise MemoryError(f"no memory for {sessions} sessions")
         timers_init(&e.due, <timer_slot *>self.wakes, timers_room)
-        e.nif = (<Stack>self.stack).nif
+        e.nif = &self.nif
         e.burst = burst
         e.max_slots = sessions
         e.logon_timeout_ns = 10_000_000_000
@@ -204,18 +206,36 @@ cdef class Engine:
             else:
                 e.nif.dev = (<Trace>self.trace).around(e.nif.dev)
 
+    cdef int plug(self, Device device, str address, object gateway, int connections, uint64_t seed) except -1:
+        """The stack on the device: interface and TCP."""
+        cdef netif_config config
+        at = ipaddress.IPv4Interface(address)
+        netif_config_default(&config)
+        config.addr = int(at.ip)
+        config.mask = int(at.netmask)
+        config.gateway = 0 if gateway is None else int(ipaddress.IPv4Address(gateway))
+        config.seed = seed
+        if not netif_init(&self.nif, device.ptr(), &config):
+            raise MemoryError("no memory for the interface")
+        if tcp_attach(&self.nif, connections, RCV_BUF, SND_BUF, 0) == NULL:
+            netif_free(&self.nif)
+            raise MemoryError(f"no memory for {connections} connections")
+        return 0
+
     def __dealloc__(self):
         self.release()
 
     cdef void release(self) noexcept:
         cdef engine *e = self.e
+        cdef fix_store *st
         cdef uint32_t i
         if e == NULL:
             return
         self.e = NULL
         for i in range(e.n_slots):
-            if e.slots[i].s != NULL:
-                session_free(e.slots[i].s)
+            st = e.slots[i].s.store
+            session_free(e.slots[i].s)
+            store_free(st)
         if e.msg != NULL:
             fix_msg_free(e.msg)
         if e.w != NULL:
@@ -226,6 +246,8 @@ cdef class Engine:
         free(e.log.at)
         free(self.wakes)
         free(e)
+        tcp_detach(tcp_of(&self.nif))
+        netif_free(&self.nif)
 
     cdef int open_(self) except -1:
         if self.e == NULL:
@@ -329,6 +351,7 @@ cdef class Engine:
         st = memory_store_new(store_octets, store_messages)
         g.s = session_new(&config, st, self.e.msg, self.e.w) if st != NULL else NULL
         if g.s == NULL:
+            store_free(st)
             raise MemoryError("no memory for a session")
         g.e = self.e
         g.id = self.e.n_slots
@@ -351,7 +374,7 @@ cdef class Engine:
         slot_wire(g)
         if not g.initiator and not engine_listen(self.e, g.port):
             session_free(g.s)
-            g.s = NULL
+            store_free(st)
             raise ValueError(f"port {port} is taken, or too many ports are listened on")
         self.e.n_slots += 1
         if g.initiator:
@@ -411,6 +434,9 @@ cdef class Engine:
             return
         self.started = True
         self.e.now_ns = now_ns
+        if not self.announced:
+            self.announced = True
+            netif_start(&self.nif, now_ns)
         for strategy in self.strategies:
             (<Strategy>strategy).on_start(now_ns)
 
@@ -614,7 +640,6 @@ cdef class Engine:
             strategy.slot = NULL
             strategy.engine = None
         self.release()
-        self.stack.close()
 
     def __enter__(self):
         return self

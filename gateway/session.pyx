@@ -1,14 +1,11 @@
 """GatewaySession: orders, state and counters of one session for Python. See gateway/session.pyi."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport strlen
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fix.encode cimport fix_put_str, fix_writer
 from fix.message cimport fix_msgtype
 from fix.session cimport (
-    FIX_ESTABLISHED, FIX_ID_MAX, fix_session, session_begin, session_cancel, session_end, session_logout,
-    session_test_request)
+    FIX_ESTABLISHED, session_begin, session_end, session_logout, session_test_request)
 
-from gateway.slab cimport engine, slot
 from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, order_new, order_refused, order_replace
 
 from gateway.errors import WrongThread

@@ -1,5 +1,8 @@
 """Strategies and the orders they send."""
-from collections.abc import Iterator
+from builtins import int as _int
+from collections.abc import Callable, Iterator
+
+from gateway.engine import Engine
 
 VERDICTS: tuple[str, ...]
 """Names of the verdicts of order_new, order_replace, order_cancel and send: VERDICTS[SENT] == "SENT"."""
@@ -23,17 +26,17 @@ class Message:
     @property
     def MsgType(self) -> str: ...
     @property
-    def MsgSeqNum(self) -> int: ...
+    def MsgSeqNum(self) -> _int: ...
     @property
-    def now_ns(self) -> int: ...
-    def __getitem__(self, tag: int) -> str: ...             # KeyError: not there
-    def get(self, tag: int, default: str | None = None) -> str | None: ...
-    def raw(self, tag: int) -> bytes: ...                   # KeyError: not there
-    def int(self, tag: int) -> int: ...                     # KeyError: not there; ValueError: not an integer
-    def price_e8(self, tag: int) -> int: ...                # a decimal as integer of 1e-8; KeyError, ValueError
+    def now_ns(self) -> _int: ...
+    def __getitem__(self, tag: _int) -> str: ...             # KeyError: not there
+    def get(self, tag: _int, default: str | None = None) -> str | None: ...
+    def raw(self, tag: _int) -> bytes: ...                   # KeyError: not there
+    def int(self, tag: _int) -> _int: ...                     # KeyError: not there; ValueError: not an integer
+    def price_e8(self, tag: _int) -> _int: ...                # a decimal as integer of 1e-8; KeyError, ValueError
     def __contains__(self, tag: object) -> bool: ...
-    def __iter__(self) -> Iterator[tuple[int, str]]: ...    # every field in its order
-    def __len__(self) -> int: ...                           # number of fields
+    def __iter__(self) -> Iterator[tuple[_int, str]]: ...    # every field in its order
+    def __len__(self) -> _int: ...                           # number of fields
     def __bytes__(self) -> bytes: ...
 
 class Strategy:
@@ -50,6 +53,9 @@ class Strategy:
     def errors(self) -> int: ...        # exceptions its callbacks raised
     @property
     def messages(self) -> int: ...      # handed to it
+    @property
+    def engine(self) -> Engine | None: ...
+    on_call: Callable[[], object] | None
 
 class PythonStrategy(Strategy):
     """A strategy that is a Python object; `Engine.add_strategy` makes it."""

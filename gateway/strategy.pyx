@@ -9,7 +9,7 @@ from libc.string cimport memchr, strlen
 
 from fix.encode cimport fix_put_char, fix_put_int, fix_put_price_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer
 from fix.message cimport (
-    fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8, fix_read_uint)
+    fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8)
 from fix.session cimport (
     FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
     FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session, session_begin, session_end)
@@ -17,7 +17,7 @@ from stack.timer cimport timer_set
 from stack.wire.trace cimport TRACE_STRATEGY, trace_mark
 
 from gateway.slab cimport (
-    ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, EV_STRATEGY_ERROR, engine, engine_note, flag_set, slot, strategy_slot)
+    ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, EV_STRATEGY_ERROR, engine_note, flag_set, slot, strategy_slot)
 from gateway.trace cimport trace_record
 
 VERDICTS = ("SENT", "NOT_LOGGED_ON", "WOULD_BLOCK", "TOO_LONG", "BAD_ORDER", "RISK_QTY", "RISK_NOTIONAL", "RISK_RATE",

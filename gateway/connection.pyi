@@ -1,0 +1,1 @@
+"""Sessions and their TCP connections; for Cython only, see connection.pxd."""

@@ -1,0 +1,1 @@
+"""The loop of one or more engines; for Cython only, see loop.pxd."""

@@ -1,0 +1,64 @@
+"""One FIX session of an engine, for Python."""
+from collections.abc import Iterable
+from typing import Literal
+
+VERSIONS: dict[str, int]
+STATES: tuple[str, ...]
+
+class GatewaySession:
+    """Made by `Engine.add_session`; of use as long as its engine is open (RuntimeError afterwards).
+
+    Reading is for the engine's thread: from a callback, or between steps. Whatever sends raises WrongThread elsewhere.
+    The verdict of an order is SENT (0), or the reason why nothing left and no number was used: VERDICTS[verdict].
+    ClOrdID 0: the engine makes one, see last_ClOrdID. Texts are str or bytes; Price_e8 is the price times 10^8.
+    """
+    @property
+    def name(self) -> str: ...                  # "SENDER->TARGET", or the name given
+    @property
+    def BeginString(self) -> str: ...
+    @property
+    def SenderCompID(self) -> str: ...          # ours
+    @property
+    def TargetCompID(self) -> str: ...
+    @property
+    def role(self) -> Literal["initiator", "acceptor"]: ...
+    @property
+    def state(self) -> str: ...                 # one of STATES
+    @property
+    def connected(self) -> bool: ...            # it has a TCP connection, be it not yet established
+    @property
+    def logged_on(self) -> bool: ...
+    @property
+    def next_in(self) -> int: ...
+    @property
+    def next_out(self) -> int: ...
+    @property
+    def now_ns(self) -> int: ...                # time of the step that is running
+    @property
+    def utc_ns(self) -> int: ...                # the same as nanoseconds since 1970
+    @property
+    def text(self) -> str: ...                  # Text(58) of the last Logout received
+    @property
+    def last_ClOrdID(self) -> int: ...          # of the newest order whose ClOrdID was a number, given or made
+    @property
+    def killed(self) -> bool: ...               # True: every order is refused with RISK_KILLED
+    @killed.setter
+    def killed(self, value: bool) -> None: ...
+    def order_new(self, Symbol: str | bytes, Side: str | bytes, OrderQty: int, Price_e8: int = 0,
+                  ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2", TimeInForce: str | bytes | None = "0",
+                  Account: str | bytes | None = None) -> int:
+        """Send a NewOrderSingle(D). -> verdict"""
+    def order_replace(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int,
+                      Price_e8: int = 0, ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2",
+                      TimeInForce: str | bytes | None = "0", Account: str | bytes | None = None) -> int:
+        """Send an OrderCancelReplaceRequest(G). -> verdict"""
+    def order_cancel(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int = 0,
+                     ClOrdID: int | str | bytes = 0) -> int:
+        """Send an OrderCancelRequest(F). -> verdict"""
+    def send(self, MsgType: str | bytes, fields: Iterable[tuple[int, str | bytes | int]]) -> int:
+        """Send any message; header and trailer are the session's (ValueError for a field of theirs). -> verdict"""
+    def logout(self, text: str | bytes | None = None) -> None:
+        """Begin the Logout(5) exchange; the connection closes when the peer has answered, or after the timeout."""
+    def test_request(self) -> None: ...
+    def stats(self) -> dict[str, int]:
+        """Every counter of the session, its orders and its connections by name."""
