@@ -1,9 +1,8 @@
 # The engine for Cython: what owns it all. Strategies need gateway.strategy only.
 from libc.stdint cimport uint32_t, uint64_t
 
-from dpdk_py.base cimport Device
 from fix.session cimport fix_session_config
-from stack.netif cimport netif
+from stack.face cimport Stack
 
 from gateway.slab cimport engine
 from gateway.strategy cimport Strategy
@@ -12,8 +11,10 @@ cdef class Engine:
     cdef engine *e              # NULL once closed
     cdef void *wakes            # memory of engine.due
     cdef readonly object device
-    cdef netif nif
+    cdef readonly Stack stack
     cdef bint announced
+    cdef bint stepping
+    cdef object look(self)
     cdef readonly object trace
     cdef readonly list sessions
     cdef readonly list strategies
@@ -25,7 +26,6 @@ cdef class Engine:
     cdef uint64_t traceback_ns
     cdef uint32_t tracebacks    # logged in the second that began then
     cdef object __weakref__
-    cdef int plug(self, Device device, str address, object gateway, int connections, uint64_t seed) except -1
     cdef void release(self) noexcept
     cdef int open_(self) except -1
     cdef int mine(self) except -1

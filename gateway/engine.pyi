@@ -8,6 +8,7 @@ from gateway.errors import WrongThread as WrongThread
 from gateway.session import GatewaySession
 from gateway.strategy import Strategy
 from gateway.trace import Trace
+from stack.face import Stack
 
 class Engine:
     """`Engine(device, "10.0.0.2/24")`: a stack on `device`, driven by whoever calls `step` or `run`.
@@ -22,15 +23,19 @@ class Engine:
     utc_offset_ns   UTC minus now_ns. None: read from the host and followed while running. Given: fixed (replay)
     trace           None, "stages" (a mark at every stage) or "wire" (two marks only); see `gateway.trace`
     samples         with trace: keep this many samples of each; 0: histograms only
+    rcv_buf, snd_buf  octets of every connection; tcp: further options of `stack.Stack` by name
     message_log     octets of messages, both directions, kept for `messages()`; 0: none
     Raises ValueError for an address, idle or trace it does not know.
     """
     def __init__(self, device: Device, address: str, *, gateway: str | None = None, seed: int | None = None,
                  idle: str = "spin", burst: int = 32, sessions: int = 64, connections: int = 256,
                  utc_offset_ns: int | None = None, trace: str | None = None, samples: int = 0,
-                 message_log: int = 0) -> None: ...
+                 message_log: int = 0, rcv_buf: int = 131072, snd_buf: int = 131072,
+                 tcp: dict[str, Any] | None = None) -> None: ...
     @property
     def device(self) -> Device: ...
+    @property
+    def stack(self) -> Stack: ...               # strategies open connections of their own here
     @property
     def trace(self) -> Trace | None: ...
     @property

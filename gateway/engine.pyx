@@ -22,8 +22,8 @@ from fix.parse cimport fix_msg_alloc, fix_msg_free
 from fix.session cimport (
     FIX_ACCEPTOR, FIX_ID_MAX, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new)
 from fix.store cimport fix_store, memory_store_new, store_free
-from stack.netif cimport netif_config, netif_config_default, netif_free, netif_init, netif_start
-from stack.tcp cimport tcp_attach, tcp_detach, tcp_of, tcp_options_default
+from stack.face cimport Stack
+from stack.netif cimport netif_start
 from stack.timer cimport timer_init, timer_set, timer_slot, timers_init
 
 from gateway.clock cimport clock_ns, clock_utc_offset_ns
@@ -82,8 +82,7 @@ EVENTS = {1: "logon", 2: "logout", 3: "disconnect", 4: "rejected", 5: "resend re
 
 cdef enum:
     CALLS_MAX = 1024
-    RCV_BUF = 1 << 18               # octets of every connection
-    SND_BUF = 1 << 18
+    LOOK_NS = 100_000_000           # how often a run looks whether a callback of the stack's Python face has raised
     TRACEBACKS_A_SECOND = 10
     GIL_SLICE_NS = 50_000
 
@@ -154,7 +153,7 @@ cdef class Engine:
 
     def __init__(self, Device device not None, str address, *, str gateway=None, object seed=None, str idle="spin",
                  int burst=32, int sessions=64, int connections=256, object utc_offset_ns=None, str trace=None,
-                 uint64_t samples=0, uint64_t message_log=0):
+                 uint64_t samples=0, uint64_t message_log=0, int rcv_buf=131072, int snd_buf=131072, object tcp=None):
         cdef engine *e
         cdef uint32_t i, timers_room
         idle_code(idle)
@@ -170,8 +169,8 @@ cdef class Engine:
         self.strategies = []
         self.calls = collections.deque()
         self.trace = None if trace is None else Trace(trace, samples)
-        self.plug(device, address, gateway, connections,
-                  int.from_bytes(os.urandom(8), "little") if seed is None else seed)
+        self.stack = Stack(device, address, gateway, seed=seed, connections=connections, rcv_buf=rcv_buf,
+                           snd_buf=snd_buf, clock=self.clock, **({} if tcp is None else tcp))
         e = <engine *>calloc(1, sizeof(engine))
         if e == NULL:
             raise MemoryError("no memory for an engine")
@@ -188,11 +187,11 @@ cdef class Engine:
                 or not fix_msg_alloc(e.msg, 0) or not fix_writer_alloc(e.w, 65535)):
             raise MemoryError(f"no memory for {sessions} sessions")
         timers_init(&e.due, <timer_slot *>self.wakes, timers_room)
-        e.nif = &self.nif
+        e.nif = self.stack.nif
         e.burst = burst
         e.max_slots = sessions
         e.logon_timeout_ns = 10_000_000_000
-        tcp_options_default(&e.options)
+        e.options = self.stack.defaults
         e.follow_utc = utc_offset_ns is None
         e.utc_offset_ns = clock_utc_offset_ns() if utc_offset_ns is None else utc_offset_ns
         e.utc_read_ns = clock_ns()
@@ -205,22 +204,6 @@ cdef class Engine:
                 e.nif.trace = e.trace.mark
             else:
                 e.nif.dev = (<Trace>self.trace).around(e.nif.dev)
-
-    cdef int plug(self, Device device, str address, object gateway, int connections, uint64_t seed) except -1:
-        """The stack on the device: interface and TCP."""
-        cdef netif_config config
-        at = ipaddress.IPv4Interface(address)
-        netif_config_default(&config)
-        config.addr = int(at.ip)
-        config.mask = int(at.netmask)
-        config.gateway = 0 if gateway is None else int(ipaddress.IPv4Address(gateway))
-        config.seed = seed
-        if not netif_init(&self.nif, device.ptr(), &config):
-            raise MemoryError("no memory for the interface")
-        if tcp_attach(&self.nif, connections, RCV_BUF, SND_BUF, 0) == NULL:
-            netif_free(&self.nif)
-            raise MemoryError(f"no memory for {connections} connections")
-        return 0
 
     def __dealloc__(self):
         self.release()
@@ -246,8 +229,6 @@ cdef class Engine:
         free(e.log.at)
         free(self.wakes)
         free(e)
-        tcp_detach(tcp_of(&self.nif))
-        netif_free(&self.nif)
 
     cdef int open_(self) except -1:
         if self.e == NULL:
@@ -260,6 +241,10 @@ cdef class Engine:
         if self.e.owner and self.e.owner != PyThread_get_thread_ident():
             raise WrongThread("this engine belongs to the thread that runs it; hand the call over with submit(fn)")
         return 0
+
+    def clock(self):
+        """Time for the stack's Python face: the running step's, else the host's."""
+        return self.e.now_ns if self.e != NULL and (self.running or self.stepping) else clock_ns()
 
     @property
     def now_ns(self):
@@ -436,7 +421,7 @@ cdef class Engine:
         self.e.now_ns = now_ns
         if not self.announced:
             self.announced = True
-            netif_start(&self.nif, now_ns)
+            netif_start(self.e.nif, now_ns)
         for strategy in self.strategies:
             (<Strategy>strategy).on_start(now_ns)
 
@@ -468,6 +453,18 @@ cdef class Engine:
             for strategy in self.strategies:
                 strategy.on_stop(self.e.now_ns)
 
+    cdef object look(self):
+        """Exceptions of callbacks of the stack's own connections: logged, the gateway goes on."""
+        exc = self.stack.failure
+        if exc is None:
+            return
+        self.stack.failure = None
+        self.e.stats.errors += 1
+        log.error("a connection's callback raised %s: %s", type(exc).__name__, exc, exc_info=exc)
+        if not isinstance(exc, Exception):
+            self.fatal = exc
+            flag_set(self.e, ENGINE_STOP)
+
     cdef object report(self, Strategy strategy, exc, str where):
         if self.e.now_ns - self.traceback_ns >= 1_000_000_000:
             self.traceback_ns = self.e.now_ns
@@ -491,13 +488,16 @@ cdef class Engine:
         cdef uint64_t now
         cdef int done
         self.mine()
-        if self.running:
-            raise RuntimeError("step() inside run()")
+        if self.running or self.stepping:
+            raise RuntimeError("step() inside a callback of this engine")
         now = clock_ns() if now_ns is None else now_ns
         self.e.owner = PyThread_get_thread_ident()
         self.start(now)
+        self.stepping = True
         with nogil:
             done = engine_step(self.e, now)
+        self.stepping = False
+        self.look()
         if flags_of(self.e) & NEEDS_PYTHON:
             self.attend()
             if flags_of(self.e) & ENGINE_STOPPED and self.fatal is not None:
@@ -508,7 +508,7 @@ cdef class Engine:
     def run(self, *, core=None, bint signals=True, Engine beside=None, seconds=None):
         cdef engine *es[2]
         cdef int n = 1, idle = idle_code(self.idle)
-        cdef uint64_t until, slice_ns
+        cdef uint64_t until
         cdef bint hold, done
         cdef Engine one
         engines = [self] if beside is None else [self, beside]
@@ -540,15 +540,15 @@ cdef class Engine:
                 one.start(clock_ns())
             while True:
                 if hold:
-                    slice_ns = min(until, clock_ns() + GIL_SLICE_NS)
-                    engine_run(es, n, idle, slice_ns)
+                    engine_run(es, n, idle, min(until, clock_ns() + GIL_SLICE_NS))
                     with nogil:
                         clock_ns()
                 else:
                     with nogil:
-                        engine_run(es, n, idle, until)
+                        engine_run(es, n, idle, min(until, clock_ns() + LOOK_NS))
                 done = True
                 for one in engines:
+                    one.look()
                     if flags_of(one.e) & NEEDS_PYTHON:
                         one.attend()
                     done = done and flags_of(one.e) & ENGINE_STOPPED
@@ -639,6 +639,7 @@ cdef class Engine:
         for strategy in self.strategies:
             strategy.slot = NULL
             strategy.engine = None
+        self.stack.close()
         self.release()
 
     def __enter__(self):
