@@ -32,6 +32,7 @@ cdef extern from "shim.h" nogil:
     # rte_mempool.h
     cdef struct rte_mempool:
         unsigned size
+        unsigned elt_size
     void rte_mempool_free(rte_mempool *mp)
     unsigned rte_mempool_avail_count(const rte_mempool *mp)
     unsigned rte_mempool_in_use_count(const rte_mempool *mp)

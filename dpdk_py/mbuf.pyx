@@ -68,6 +68,12 @@ cdef class Mempool:
         return self.mp.size
 
     @property
+    def slack(self):
+        """Octets behind each buffer's room that nothing else uses and loads may reach."""
+        self.require()
+        return self.mp.elt_size - sizeof(rte_mbuf) - RTE_PKTMBUF_HEADROOM - self.room
+
+    @property
     def in_use(self):
         """Buffers that are out: with the caller, or in a driver's rings."""
         self.require()
