@@ -7,6 +7,7 @@ dpdk_py on its own.
 import errno
 from collections import namedtuple
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from dpdk_py.device cimport (
     DEVICE_TX_IP_CSUM, DEVICE_TX_L4_CSUM, FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_stats, frame,
@@ -23,6 +24,7 @@ MTU_MAX = 65535         # IPv4 total length is 16 bits
 Frame = namedtuple("Frame", "data ts_ns ts_source flags vlan_tci")
 Frame.__doc__ = """One received frame, copied: `data` (bytes, from the Ethernet header, no FCS), `ts_ns` and its
 `ts_source` (0 none, 1 the port's clock, 2 UTC), `flags` (FRAME_RX_*), `vlan_tci` where FRAME_RX_VLAN is set."""
+cdef object new_tuple = tuple.__new__       # half the time of calling the class
 
 
 # -- the ops of a closed device
@@ -133,12 +135,13 @@ cdef class Device:
         with nogil:
             got = d.ops.rx_burst(d, frames, max(0, min(n, 64)), now_ns)
         try:
-            return [Frame(PyBytes_FromStringAndSize(<char *>frames[i].data, frames[i].len), frames[i].ts_ns,
-                          frames[i].ts_source, frames[i].flags, frames[i].vlan_tci) for i in range(got)]
+            return [new_tuple(Frame, (PyBytes_FromStringAndSize(<char *>frames[i].data, frames[i].len),
+                                      frames[i].ts_ns, frames[i].ts_source, frames[i].flags, frames[i].vlan_tci))
+                    for i in range(got)]
         finally:
             d.ops.free(d, frames, got)
 
-    def tx(self, const uint8_t[::1] data not None, uint64_t now_ns=0, int flags=0):
+    def tx(self, data not None, uint64_t now_ns=0, int flags=0):
         """Sends one frame (copied): True if the device took it, False if no buffer was free or its queue was full.
 
         `flags` are FRAME_TX_*, each only where `caps` has it. ValueError for other flags and for a frame longer than
@@ -146,20 +149,23 @@ cdef class Device:
         """
         cdef device *d = &self.dev
         cdef frame f
-        cdef size_t n = data.shape[0]
+        cdef Py_buffer octets
         self.require_open()
         if (flags & FRAME_TX_IP_CSUM and not d.caps & DEVICE_TX_IP_CSUM
                 or flags & FRAME_TX_L4_CSUM and not d.caps & DEVICE_TX_L4_CSUM
                 or flags & ~(FRAME_TX_IP_CSUM | FRAME_TX_L4_CSUM)):
             raise ValueError(f"flags {flags:#x} ask for what {self.name} does not do (caps {d.caps:#x})")
-        if not d.ops.alloc(d, &f):
-            return False
-        if n > f.room:
-            d.ops.free(d, &f, 1)
-            raise ValueError(f"a frame of {n} octets, {self.name} has room for {f.room}")
-        if n:
-            memcpy(f.data, &data[0], n)
-        f.len = <unsigned int>n
+        PyObject_GetBuffer(data, &octets, PyBUF_SIMPLE)
+        try:
+            if not d.ops.alloc(d, &f):
+                return False
+            if <size_t>octets.len > f.room:
+                d.ops.free(d, &f, 1)
+                raise ValueError(f"a frame of {octets.len} octets, {self.name} has room for {f.room}")
+            memcpy(f.data, octets.buf, octets.len)
+            f.len = <unsigned int>octets.len
+        finally:
+            PyBuffer_Release(&octets)
         f.flags = flags
         if d.ops.tx_burst(d, &f, 1, now_ns) == 1:
             return True

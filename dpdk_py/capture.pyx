@@ -74,6 +74,7 @@ cdef enum:
 Packet = namedtuple("Packet", "ts_ns data orig_len interface linktype direction")
 Packet.__doc__ = """One packet of a capture: `ts_ns` (UTC, int; 0 where the file has none), `data` (bytes), `orig_len`
 (what it had before the capture cut it), `interface` (index), `linktype`, `direction` (0 unknown, 1 in, 2 out)."""
+cdef object new_tuple = tuple.__new__       # half the time of calling the class
 
 
 # -- the file as octets
@@ -572,8 +573,8 @@ cdef class PcapReader:
             self.fail()
         if r == CAPTURE_END:
             raise StopIteration
-        return Packet(p.ts_ns, PyBytes_FromStringAndSize(<char *>p.data, p.len), p.orig_len, p.interface, p.linktype,
-                      p.direction)
+        return new_tuple(Packet, (p.ts_ns, PyBytes_FromStringAndSize(<char *>p.data, p.len), p.orig_len, p.interface,
+                                  p.linktype, p.direction))
 
     def close(self):
         if self.cap.fd >= 0:

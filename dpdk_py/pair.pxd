@@ -1,7 +1,12 @@
 # PairDevice: two ends of a cable in one process. Hot structs here; the four ops are in pair.pyx.
 from dpdk_py.base cimport Device
-from dpdk_py.device cimport frame
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef struct pair_sent:
+    uint8_t *data
+    uint32_t len
+    uint32_t flags
+    void *handle
 
 cdef struct pair_end:
     pair_end *ends          # both, ends[0] and ends[1]
@@ -9,7 +14,7 @@ cdef struct pair_end:
     bint up                 # False once closed: what the peer sends is lost
     uint32_t index
     # frames this end has sent and the peer has not taken yet: a ring of mask + 1, at most `limit` in use
-    frame *queue
+    pair_sent *queue
     uint32_t head
     uint32_t tail
     uint32_t mask

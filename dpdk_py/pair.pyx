@@ -12,7 +12,7 @@ from dpdk_py.device cimport (
     DEVICE_RX_CSUM, DEVICE_TX_L4_CSUM, FRAME_HEADROOM, FRAME_RX_L4_GOOD, FRAME_RX_PARTIAL, FRAME_SLACK, FRAME_TS_NONE,
     FRAME_TX_L4_CSUM, device, device_ops, frame,
 )
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
@@ -79,7 +79,7 @@ cdef bint pair_alloc(device *d, frame *f) noexcept nogil:
 cdef int pair_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
     cdef pair_end *e = <pair_end *>d.self
     cdef frame *f
-    cdef frame *q
+    cdef pair_sent *q
     cdef uint8_t *slot
     cdef int i
     for i in range(n):
@@ -99,11 +99,7 @@ cdef int pair_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcep
         q = &e.queue[e.tail & e.mask]
         q.data = f.data
         q.len = f.len
-        q.room = f.len
         q.flags = FRAME_RX_L4_GOOD | FRAME_RX_PARTIAL if e.offload and f.flags & FRAME_TX_L4_CSUM else 0
-        q.vlan_tci = 0
-        q.ts_source = FRAME_TS_NONE
-        q.ts_ns = 0
         q.handle = f.handle
         e.tail += 1
         d.stats.tx_frames += 1
@@ -117,13 +113,24 @@ cdef bint tagged_fits(pair_end *e, frame *f) noexcept nogil:
 
 cdef int pair_rx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
     cdef pair_end *sender = (<pair_end *>d.self).peer
+    cdef pair_sent *q
+    cdef frame *f
     cdef int i = 0
     while i < n and sender.head != sender.tail:
-        frames[i] = sender.queue[sender.head & sender.mask]
+        q = &sender.queue[sender.head & sender.mask]
+        f = &frames[i]
+        f.data = q.data
+        f.len = q.len
+        f.room = q.len
+        f.flags = <uint16_t>q.flags
+        f.vlan_tci = 0
+        f.ts_source = FRAME_TS_NONE
+        f.ts_ns = 0
+        f.handle = q.handle
         sender.head += 1
         if FRAME_MARKS:
-            slot_mark(sender, <uint8_t *>(<uintptr_t>frames[i].handle & ~<uintptr_t>1), FRAME_SENT, FRAME_LENT)
-        d.stats.rx_octets += frames[i].len
+            slot_mark(sender, <uint8_t *>(<uintptr_t>f.handle & ~<uintptr_t>1), FRAME_SENT, FRAME_LENT)
+        d.stats.rx_octets += f.len
         i += 1
     d.stats.rx_frames += i
     return i
@@ -191,7 +198,7 @@ cdef class PairLink:
             e.max_len = mtu + ETHERNET_HLEN
             e.offload = offload
             e.nslots = queue + SPARE_SLOTS
-            e.queue = <frame *>calloc(ring, sizeof(frame))
+            e.queue = <pair_sent *>calloc(ring, sizeof(pair_sent))
             e.free_slots = <uint8_t **>calloc(e.nslots, sizeof(uint8_t *))
             e.marks = <uint8_t *>calloc(e.nslots, 1)
             if not e.queue or not e.free_slots or not e.marks:
