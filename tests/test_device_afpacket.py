@@ -142,6 +142,38 @@ def ring_order(name):
         return [seen, d.ring_frames, d.stats()["rx_missed"]]
 
 
+def held(name):
+    """A ring of which one frame is held: those behind it come, it comes not again, and freed it lets the ring go on."""
+    import compiled
+    face = compiled.module("device_face")
+
+    def drain():
+        n = others.n
+        while others.receive(8):
+            pass
+        return others.n - n
+
+    with AfPacketDevice(name, ring=16) as d:
+        keep, others = face.Hand(d), face.Hand(d)
+        print("ready", flush=True)
+        while not keep.n:
+            keep.receive(1)
+        mine = keep.look()
+        print("holding", flush=True)
+        sys.stdin.readline()
+        behind = drain()
+        others.free()
+        came_again = drain()
+        unchanged = keep.look() == mine
+        keep.free()
+        print("freed", flush=True)
+        sys.stdin.readline()
+        after = drain()
+        last = others.look()
+        d.close()
+        return [d.ring_frames, behind, came_again, unchanged, after, others.look() == last]
+
+
 def refusals(name):
     """What the kernel does not send, and that no buffer is lost over it."""
     with AfPacketDevice(name, buffers=4) as d:
@@ -360,6 +392,21 @@ def test_a_full_ring_keeps_the_order_and_counts_what_it_missed(link):
     seen, slots, missed = netns.result_of(p)
     assert seen == list(range(len(seen))) and len(seen) == slots >= 16
     assert missed >= 100 - slots
+
+
+def test_a_slot_that_is_lent_is_not_lent_again(link):
+    def send(n):
+        link.peer.call(send_raw, link.peer.ifname, [numbered(i).hex() for i in range(n)])
+    p = link.us.start_call(held, link.us.ifname, ready="ready")
+    send(1)
+    p.expect("holding")
+    send(100)
+    p.write("go\n")
+    p.expect("freed")
+    send(5)
+    p.write("go\n")
+    slots, behind, came_again, unchanged, after, readable = netns.result_of(p)
+    assert (behind, came_again, unchanged, after, readable) == (slots - 1, 0, True, 5, True)
 
 
 def test_what_the_kernel_refuses_is_counted_with_its_reason(link):
