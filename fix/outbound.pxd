@@ -23,7 +23,7 @@ cdef bint session_business_reject(fix_session *s, fix_msg *m, int reason, const 
 
 # for fix.session alone; False: no room, counted in admin_refused
 cdef int64_t session_utc(const fix_session *s, uint64_t now_ns) noexcept nogil
-cdef bint send_logon(fix_session *s, bint reset, uint64_t now_ns) noexcept nogil
+cdef bint send_logon(fix_session *s, bint reset, uint64_t expected, uint64_t now_ns) noexcept nogil
 cdef bint send_logout(fix_session *s, const uint8_t *text, uint32_t n, uint64_t now_ns) noexcept nogil
 cdef bint send_heartbeat(fix_session *s, const uint8_t *id, uint32_t n, uint64_t now_ns) noexcept nogil
 cdef bint send_test_request(fix_session *s, uint64_t now_ns) noexcept nogil

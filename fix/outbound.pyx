@@ -241,8 +241,8 @@ cdef void put_text(fix_writer *w, uint32_t tag, const char *text) noexcept nogil
         fix_put_str(w, tag, <const uint8_t *>text, <uint32_t>strlen(text))
 
 
-cdef bint send_logon(fix_session *s, bint reset, uint64_t now_ns) noexcept nogil:
-    """Logon(A); `reset` adds ResetSeqNumFlag(141)=Y, the numbers are then 1 already."""
+cdef bint send_logon(fix_session *s, bint reset, uint64_t expected, uint64_t now_ns) noexcept nogil:
+    """Logon(A); `reset` adds ResetSeqNumFlag(141)=Y, the numbers are then 1 already. `expected` goes into 789."""
     cdef fix_writer *w = admin_begin(s, c'A', now_ns)
     fix_put_uint(w, 98, 0)
     fix_put_uint(w, 108, s.heartbeat_ns // 1000000000)
@@ -251,7 +251,7 @@ cdef bint send_logon(fix_session *s, bint reset, uint64_t now_ns) noexcept nogil
     put_text(w, 553, s.config.Username)
     put_text(w, 554, s.config.Password)
     if s.config.next_expected and s.config.version >= FIX_44:
-        fix_put_uint(w, 789, s.next_in)
+        fix_put_uint(w, 789, expected)
     if s.config.version == FIXT_11:
         put_text(w, 1137, s.config.DefaultApplVerID)
     return admin_end(s, w, True, now_ns)

@@ -185,7 +185,7 @@ cdef void session_connected(fix_session *s, uint64_t now_ns) noexcept nogil:
     s.sent_reset = s.config.version > FIX_40 and s.next_in == 1 and s.next_out == 1 and \
         (s.config.reset_on_logon or s.config.reset_on_logout or s.config.reset_on_disconnect)
     session_set_state(s, FIX_LOGON_SENT, now_ns)
-    if not send_logon(s, s.sent_reset, now_ns):
+    if not send_logon(s, s.sent_reset, s.next_in, now_ns):
         session_close(s, FIX_BAD_LOGON, now_ns)
 
 
@@ -609,6 +609,7 @@ cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_n
     """Logon(A): the first message of an acceptor's session, the answer to ours, or a reset of an established one."""
     cdef bint reset = fix_is_yes(m, fix_find(m, 141)), answer
     cdef int64_t interval = 0
+    cdef uint64_t expects = 0, newest
     if not logon_is_good(s, m, &interval, now_ns):
         return
     if s.state == FIX_LOGON_SENT:
@@ -631,11 +632,16 @@ cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_n
     if s.app.may_logon != NULL and s.state == FIX_AWAIT_LOGON and not s.app.may_logon(s.app.ctx, s, m):
         session_refuse_logon(s, b"Logon refused", now_ns)
         return
-    if answer and not send_logon(s, reset, now_ns):
+    newest = s.next_out - 1         # before our answer, which the peer cannot have missed
+    if s.config.next_expected and fix_read_uint(m, fix_find(m, 789), &expects) and expects > newest + 1:
+        send_logout_text(s, b"NextExpectedMsgSeqNum(789) is higher than any number sent", now_ns)
+        session_close(s, FIX_NUMBERS_DISAGREE, now_ns)
+        return
+    if answer and not send_logon(s, reset, s.next_in + (seq == s.next_in), now_ns):
         session_close(s, FIX_BAD_LOGON, now_ns)
         return
     s.sent_reset = False
-    established(s, m, seq, now_ns)
+    established(s, m, seq, expects, newest, now_ns)
 
 
 cdef bint logon_is_good(fix_session *s, fix_msg *m, int64_t *interval, uint64_t now_ns) noexcept nogil:
@@ -660,32 +666,26 @@ cdef void session_refuse_logon(fix_session *s, const char *text, uint64_t now_ns
     session_close(s, FIX_BAD_LOGON, now_ns)
 
 
-cdef void established(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_ns) noexcept nogil:
-    """Both Logons are done. What either side missed before is asked for now."""
-    cdef uint64_t expects = 0
-    cdef bint known = s.config.next_expected and fix_read_uint(m, fix_find(m, 789), &expects)
+cdef void established(fix_session *s, fix_msg *m, uint64_t seq, uint64_t expects, uint64_t newest,
+                      uint64_t now_ns) noexcept nogil:
+    """Both Logons are done. What either side missed before is asked for, or sent where the peer's 789 asks for it."""
     if s.state != FIX_ESTABLISHED:
         s.stats.logons += 1
         session_set_state(s, FIX_ESTABLISHED, now_ns)
-    if known and expects > s.next_out:
-        send_logout_text(s, b"NextExpectedMsgSeqNum(789) is higher than any number sent", now_ns)
-        session_close(s, FIX_NUMBERS_DISAGREE, now_ns)
-        return
     if seq == s.next_in:
         advance(s, seq)
-    elif known:
+    elif expects != 0:
         s.gap = True                # our own 789 has asked for it
         s.gap_from = s.gap_mark = s.next_in
-        s.gap_to = seq - 1
+        s.gap_to = s.gap_high = seq
         s.gap_ns = now_ns
         s.gap_tries = 0
     else:
         ask(s, m, seq, now_ns)
     emit(s, FIX_EV_LOGON, m, now_ns)
-    if known and 0 < expects < s.next_out and s.state == FIX_ESTABLISHED:
-        if resend_start(s, expects, s.next_out - 1):
-            emit(s, FIX_EV_RESEND_REQUESTED, m, now_ns)
-            resend_on(s, now_ns)
+    if 0 < expects <= newest and s.state == FIX_ESTABLISHED and resend_start(s, expects, newest):
+        emit(s, FIX_EV_RESEND_REQUESTED, m, now_ns)
+        resend_on(s, now_ns)
     session_set_deadline(s)
 
 
@@ -696,7 +696,7 @@ cdef void session_reset(fix_session *s, uint64_t now_ns) noexcept nogil:
     elif s.state == FIX_ESTABLISHED and not s.sent_reset:
         reset_numbers(s, now_ns)
         s.sent_reset = True
-        send_logon(s, True, now_ns)
+        send_logon(s, True, s.next_in, now_ns)
 
 
 # --- Logout and the end
