@@ -20,11 +20,11 @@ from .errors import (
 )
 from .face import Message, Parser, parse
 from .fieldset import Entry, Group
-from .sansio import Event, Session
+from .sansio import Event, Session, identify
 from .store import MemoryStore, Store
 
 __all__ = [
     "DictionaryError", "Entry", "Event", "FieldMissing", "FieldValueError", "FixError", "GarbledMessage", "Group",
     "IncompleteMessage", "LocalProtocolError", "MemoryStore", "Message", "MessageError", "Parser", "RemoteProtocolError",
-    "Session", "Store", "parse",
+    "Session", "Store", "identify", "parse",
 ]

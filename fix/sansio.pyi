@@ -10,6 +10,8 @@ REFUSALS: tuple[str, ...]
 Buffer = bytes | bytearray | memoryview
 Fields = str | bytes | Mapping[int, object] | Iterable[tuple[int, object]]
 
+def identify(data: Buffer) -> tuple[str, str, str] | None: ...
+
 class Event:
     name: str
     raw: bytes | None

@@ -17,11 +17,11 @@ from fix.endpoint cimport (
     FIX_ACCEPTOR, FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_EV_GAP, FIX_EV_LOGOUT, FIX_EV_RESEND_REQUESTED, FIX_INITIATOR,
     fix_session, fix_session_config, fix_session_config_init, session_free, session_new,
 )
-from fix.message cimport FIX_SLACK, fix_msg
+from fix.message cimport FIX_SLACK, fix_field, fix_find, fix_msg
 from fix.outbound cimport (
     is_header_tag, session_begin_with, session_business_reject, session_end, session_reject,
 )
-from fix.parse cimport FIX_COMPLETE, fix_msg_alloc, fix_msg_free, fix_parse
+from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_msg_alloc, fix_msg_free, fix_parse
 from fix.session cimport (
     session_abort, session_ask_resend, session_connected, session_disconnected, session_input, session_logout,
     session_poll, session_renumber, session_reset, session_test_request,
@@ -67,6 +67,35 @@ class Event:
         if self.raw is not None:
             said.insert(0, self.raw.decode("latin-1").replace("\x01", "|"))
         return f"<Event {self.name}{''.join(' ' + x for x in said)}>"
+
+
+cdef str value_of(const fix_msg *m, const fix_field *f):
+    return m.p[f.off:f.off + f.len].decode("latin-1")
+
+
+def identify(data):
+    """Whose first message is this? -> (BeginString, SenderCompID, TargetCompID) of a Logon; None: not all there yet.
+
+    For acceptors of several sessions: the peer's SenderCompID is a session's TargetCompID. RemoteProtocolError if the
+    octets do not begin with a Logon.
+    """
+    cdef bytes padded = bytes(data) + b"\0" * FIX_SLACK
+    cdef fix_msg m
+    cdef int verdict
+    cdef const fix_field *sender
+    cdef const fix_field *target
+    if not fix_msg_alloc(&m, 0):
+        raise MemoryError("a message's fields")
+    try:
+        verdict = fix_parse(&m, <const uint8_t *>padded, <uint32_t>len(padded) - FIX_SLACK)
+        if verdict == FIX_PARTIAL:
+            return None
+        sender, target = fix_find(&m, 49), fix_find(&m, 56)
+        if verdict != FIX_COMPLETE or m.MsgType != c'A' or sender == NULL or target == NULL:
+            raise RemoteProtocolError("the first message is not a Logon")
+        return value_of(&m, m.fields), value_of(&m, sender), value_of(&m, target)
+    finally:
+        fix_msg_free(&m)
 
 
 cdef bint wire_commit(void *ctx, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept with gil:

@@ -1,0 +1,1 @@
+"""The acceptor application that QuickFIX's acceptance definitions are played against."""
