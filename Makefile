@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants clean help
+.PHONY: demo test build lint bench mutants soak-ipc clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -47,6 +47,11 @@ lint: build
 ## make bench         every benchmark, one table each
 bench: build
 	@for f in bench/*.py; do echo "== $$f"; $(PY) $$f || exit 1; done
+
+## make soak-ipc      rings: N kills a side (10000), 10^9 broadcast messages
+soak-ipc: build
+	FIXWIRE_KILLS=$(or $(N),10000) FIXWIRE_BROADCAST_MESSAGES=1000000000 $(PY) -m pytest -q tests/test_ipc_channel.py \
+	  tests/test_ipc_mpsc.py tests/test_ipc_broadcast.py
 
 ## make mutants       each one-line fault of tests/mutants in a copy: which test kills it (ONLY=pattern)
 mutants: build

@@ -181,9 +181,8 @@ def test_nothing_torn_is_ever_accepted(tmp_path):
         pass
     with Subscriber("b", directory=tmp_path, start="oldest") as s, Child(publish_until_killed(tmp_path)) as child:
         child.hear()
-        end = time.monotonic() + 20
         torn = 0
-        while s.got + s.lost < COUNT and time.monotonic() < end:
+        while s.got + s.lost < COUNT:
             torn += read_racing(s, 100_000)[1]
         assert torn == 0 and s.lost > 0
         assert s.got + s.lost == s.number
