@@ -14,6 +14,7 @@ import pathlib
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,11 +64,16 @@ class Copy:
             os.utime(self.root / name)
 
     def run(self, tests):
+        run = subprocess.Popen([PYTHON, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests], cwd=self.root,
+                               env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)
         try:
-            return subprocess.run([PYTHON, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
-                                  cwd=self.root, env=self.env, capture_output=True, text=True, timeout=TIMEOUT_S)
+            out, _ = run.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)      # with the children its tests forked
+            run.communicate()
             return None
+        return subprocess.CompletedProcess(run.args, run.returncode, out)
 
     def judge(self, patch):
         """(verdict, detail) for one mutant; verdict is killed, survived or broken."""
