@@ -29,6 +29,7 @@ cdef class AfPacketDevice(Device):
     cdef readonly int ifindex
     cdef bint advised
     cdef object groups
+    cdef int configure(self, sock, bint promiscuous) except -1
     cdef int open_ring(self, int frames) except -1
     cdef int open_pool(self, int buffers) except -1
     cdef int read_kernel_drops(self) except -1

@@ -1,5 +1,7 @@
 from collections.abc import Iterable
 
+from typing_extensions import disjoint_base
+
 from dpdk_py.base import Device
 
 SOL_PACKET: int
@@ -25,6 +27,7 @@ CAPABILITY: str
 
 def unavailable() -> tuple[str, str]: ...
 
+@disjoint_base
 class AfPacketDevice(Device):
     def __init__(
         self,

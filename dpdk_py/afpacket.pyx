@@ -272,7 +272,7 @@ def unavailable():
     return "", ""
 
 
-def refused(name, error, doing):
+cdef refused(name, error, doing):
     """The DeviceError for an OSError met while `doing` something to interface `name`, with its remedy."""
     remedy = None
     if error.errno == errno.EPERM:
@@ -282,7 +282,7 @@ def refused(name, error, doing):
     return DeviceError(error.errno, f"{doing}: {error.strerror}", f"afpacket:{name}", remedy)
 
 
-def interface_request(sock, name, code):
+cdef interface_request(sock, name, code):
     """ioctl(2) `code` of netdevice(7) about one interface; the 16 octets behind its name."""
     import fcntl
     return fcntl.ioctl(sock.fileno(), code, struct.pack("16s16x", name.encode()))[16:32]
@@ -343,7 +343,7 @@ cdef class AfPacketDevice(Device):
         self.dev.ops = &afpacket_ops
         self.set_multicast(multicast)
 
-    def configure(self, sock, promiscuous):
+    cdef int configure(self, sock, bint promiscuous) except -1:
         """Checks what the interface is and sets the options that must come before the ring."""
         flags = struct.unpack_from("H", interface_request(sock, self.interface, SIOCGIFFLAGS))[0]
         hardware = interface_request(sock, self.interface, SIOCGIFHWADDR)
@@ -368,6 +368,7 @@ cdef class AfPacketDevice(Device):
         if promiscuous:
             sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP,
                             struct.pack("iHH8x", self.ifindex, PACKET_MR_PROMISC, 0))
+        return 0
 
     cdef int open_ring(self, int frames) except -1:
         cdef afpacket_state *s = &self.state

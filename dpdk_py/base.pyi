@@ -1,7 +1,7 @@
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 BURST: int
 MTU_MIN: int
@@ -14,6 +14,7 @@ class Frame(NamedTuple):
     flags: int
     vlan_tci: int
 
+@disjoint_base
 class Device:
     @property
     def name(self) -> str: ...

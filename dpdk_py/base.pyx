@@ -132,8 +132,7 @@ cdef class Device:
         cdef device *d = &self.dev
         cdef int i, got
         self.require_open()
-        with nogil:
-            got = d.ops.rx_burst(d, frames, max(0, min(n, 64)), now_ns)
+        got = d.ops.rx_burst(d, frames, max(0, min(n, 64)), now_ns)     # does not block: the GIL may stay
         try:
             return [new_tuple(Frame, (PyBytes_FromStringAndSize(<char *>frames[i].data, frames[i].len),
                                       frames[i].ts_ns, frames[i].ts_source, frames[i].flags, frames[i].vlan_tci))

@@ -64,4 +64,5 @@ cdef class PcapReader:
     cdef capture cap
     cdef readonly str path
     cdef readonly object size
+    cdef bint busy
     cdef int fail(self) except -1

@@ -567,8 +567,12 @@ cdef class PcapReader:
         cdef int r
         if self.cap.fd < 0:
             raise DeviceError(errno.EBADF, "the file is closed", self.path)
+        if self.busy:
+            raise RuntimeError(f"{self.path} is being read by another thread")
+        self.busy = True
         with nogil:
             r = capture_next(&self.cap, &p, True)
+        self.busy = False
         if r == CAPTURE_ERROR:
             self.fail()
         if r == CAPTURE_END:
@@ -577,6 +581,8 @@ cdef class PcapReader:
                                   p.linktype, p.direction))
 
     def close(self):
+        if self.busy:
+            raise RuntimeError(f"{self.path} is being read by another thread")
         if self.cap.fd >= 0:
             c_close(self.cap.fd)
             self.cap.fd = -1

@@ -1,7 +1,10 @@
 from typing import Literal
 
+from typing_extensions import disjoint_base
+
 from dpdk_py.base import Device
 
+@disjoint_base
 class Impairment(Device):
     def __init__(
         self,

@@ -422,8 +422,8 @@ cdef class Impairment(Device):
     `side` is "rx", "tx" or "both". Settings, each 0 (never) unless given: probabilities `loss`, `duplicate`, `corrupt`
     (one bit), `reorder` (the frame lets 1 to `reorder_gap` later ones pass, but waits at most `reorder_ns`); `delay_ns`,
     `jitter_ns` (0 to jitter_ns more, evenly; enough of it reorders too) and `rate_bps`. They can be changed at any time
-    by `set`; frames already on their way keep theirs. `queue` frames can wait on each side, later ones are lost
-    (`overflow`). Take two of these, one around the other, for two directions that differ.
+    by `set`; frames already on their way keep theirs. `queue` frames can wait on each side; a later one, and one above
+    the inner device's MTU, is lost where it would have to wait (`overflow`). Take two of these, one around the other, for two directions that differ.
 
     Closing it loses what waits and leaves the inner device open.
     """

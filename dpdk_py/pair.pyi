@@ -1,11 +1,17 @@
 from collections.abc import Sequence
+from typing import Self
+
+from typing_extensions import disjoint_base
 
 from dpdk_py.base import Device
 
+@disjoint_base
 class PairLink:
-    def __init__(self, queue: int, mtu: int, max_mtu: int, offload: bool) -> None: ...
+    def __new__(cls, queue: int, mtu: int, max_mtu: int, offload: bool) -> Self: ...
 
+@disjoint_base
 class PairDevice(Device):
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     @property
     def pending(self) -> int: ...
     @property

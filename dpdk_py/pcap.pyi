@@ -1,9 +1,12 @@
 import os
 
+from typing_extensions import disjoint_base
+
 from dpdk_py.base import Device
 from dpdk_py.capture import PcapReader
 from dpdk_py.errors import PcapError
 
+@disjoint_base
 class PcapDevice(Device):
     def __init__(
         self,
@@ -26,6 +29,7 @@ class PcapDevice(Device):
     @property
     def next_ns(self) -> int | None: ...
 
+@disjoint_base
 class PcapWriter(Device):
     def __init__(
         self,

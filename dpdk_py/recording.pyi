@@ -6,9 +6,9 @@ from typing_extensions import Buffer
 
 @final
 class PcapngWriter:
-    def __init__(
-        self, path: str | os.PathLike[str], *, buffer: int = 1048576, drop_when_full: bool = False
-    ) -> None: ...
+    def __new__(
+        cls, path: str | os.PathLike[str], *, buffer: int = 1048576, drop_when_full: bool = False
+    ) -> Self: ...
     @property
     def path(self) -> str: ...
     @property

@@ -5,6 +5,7 @@ import random
 import shutil
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -269,6 +270,29 @@ def test_a_file_that_cannot_be_opened(tmp_path):
     reader.close()
     with pytest.raises(DeviceError, match="the file is closed"):
         next(reader)
+
+
+def test_threads_that_share_a_reader_get_every_packet_once_or_are_refused(tmp_path):
+    f, got = tmp_path / "f", []
+    with PcapngWriter(f) as w:
+        for i in range(20_000):
+            w.write(FRAMES[0], i)
+    reader = PcapReader(f)
+
+    def read_on():
+        while True:
+            try:
+                got.append(next(reader).ts_ns)
+            except RuntimeError:
+                continue
+            except StopIteration:
+                return
+    threads = [threading.Thread(target=read_on) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert sorted(got) == list(range(20_000))
 
 
 def test_mutated_captures_never_crash_or_hang(tmp_path):
