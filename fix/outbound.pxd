@@ -15,13 +15,11 @@ cdef fix_writer *session_begin_with(fix_session *s, uint64_t MsgType, const uint
 cdef bint session_end(fix_session *s, fix_writer *w, uint64_t now_ns) noexcept nogil
 cdef void session_cancel(fix_session *s, fix_writer *w) noexcept nogil          # instead of session_end
 
-# Reject(3) of a message of the peer: SessionRejectReason, RefTagID (0 = none, but for reason 0).
-cdef bint session_reject(fix_session *s, fix_msg *m, int reason, uint32_t ref_tag, uint64_t now_ns) noexcept nogil
-# BusinessMessageReject(j), a Reject in FIX 4.0 and 4.1. text NULL: the standard's own words for the reason.
-cdef bint session_business_reject(fix_session *s, fix_msg *m, int reason, const char *text, uint32_t ref_tag,
+# for fix.session and fix.reject alone; False: no room, counted in admin_refused
+cdef fix_writer *refuse(fix_session *s, uint32_t why) noexcept nogil
+cdef fix_writer *admin_begin_with(fix_session *s, uint64_t MsgType, const uint8_t *extra, uint32_t n,
                                   uint64_t now_ns) noexcept nogil
-
-# for fix.session alone; False: no room, counted in admin_refused
+cdef bint admin_end(fix_session *s, fix_writer *w, bint admin, uint64_t now_ns) noexcept nogil
 cdef int64_t session_utc(const fix_session *s, uint64_t now_ns) noexcept nogil
 cdef bint send_logon(fix_session *s, bint reset, uint64_t expected, uint64_t now_ns) noexcept nogil
 cdef bint send_logout(fix_session *s, const uint8_t *text, uint32_t n, uint64_t now_ns) noexcept nogil
@@ -29,8 +27,6 @@ cdef bint send_heartbeat(fix_session *s, const uint8_t *id, uint32_t n, uint64_t
 cdef bint send_test_request(fix_session *s, uint64_t now_ns) noexcept nogil
 cdef bint send_resend_request(fix_session *s, uint64_t first, uint64_t last, uint64_t now_ns) noexcept nogil
 cdef bint send_gap_fill(fix_session *s, uint64_t first, uint64_t next_seq, uint64_t now_ns) noexcept nogil
-cdef bint send_reject(fix_session *s, fix_msg *m, int reason, const uint8_t *ref, uint32_t ref_len,
-                      uint64_t now_ns) noexcept nogil
 # Send again what s.resend_next .. s.resend_to says, as much as one step may; False: there is more.
 cdef bint resend_step(fix_session *s, uint64_t now_ns) noexcept nogil
 cdef bint is_header_tag(uint32_t tag) noexcept nogil

@@ -18,10 +18,9 @@ from fix.endpoint cimport (
     fix_session, fix_session_config, fix_session_config_init, session_free, session_new,
 )
 from fix.message cimport FIX_SLACK, fix_field, fix_find, fix_msg
-from fix.outbound cimport (
-    is_header_tag, session_begin_with, session_business_reject, session_end, session_reject,
-)
+from fix.outbound cimport is_header_tag, session_begin_with, session_end
 from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_msg_alloc, fix_msg_free, fix_parse
+from fix.reject cimport session_business_reject, session_reject
 from fix.session cimport (
     session_abort, session_ask_resend, session_connected, session_disconnected, session_input, session_logout,
     session_poll, session_renumber, session_reset, session_test_request,
@@ -29,7 +28,7 @@ from fix.session cimport (
 from fix.store cimport MemoryStore, Store
 
 from fix.errors import LocalProtocolError, RemoteProtocolError
-from fix.session import REASONS, STATES
+from fix.states import REASONS, STATES
 
 VERSIONS = {"FIX.4.0": 40, "FIX.4.1": 41, "FIX.4.2": 42, "FIX.4.3": 43, "FIX.4.4": 44, "FIXT.1.1": 50}
 EVENTS = ("", "LOGON", "LOGOUT", "DISCONNECT", "REJECTED", "RESEND_REQUESTED", "GAP", "GARBLED", "ERROR", "RESET",

@@ -19,8 +19,11 @@ from fix.endpoint cimport (
 from fix.message cimport fix_msg
 from fix.encode cimport fix_writer
 from fix.outbound cimport (
-    session_begin, session_begin_with, session_business_reject, session_cancel, session_end, session_reject,
+    session_begin, session_begin_with, session_cancel, session_end,
 )
+from fix.logon cimport session_reset
+from fix.reject cimport session_business_reject, session_reject
+from fix.states cimport session_abort, session_disconnected, session_logout, session_renumber
 from fix.store cimport fix_store
 
 # the way in
@@ -29,12 +32,7 @@ cdef void session_connected(fix_session *s, uint64_t now_ns) noexcept nogil
 cdef uint32_t session_input(fix_session *s, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept nogil
 cdef void session_writable(fix_session *s, uint64_t now_ns) noexcept nogil      # room on the wire again
 cdef void session_poll(fix_session *s, uint64_t now_ns) noexcept nogil          # at deadline_ns, or any time
-cdef void session_disconnected(fix_session *s, uint64_t now_ns) noexcept nogil  # the connection is gone
 
-# what the application may ask for; session_begin, session_end and the rejects are in fix/outbound.pxd
-cdef void session_logout(fix_session *s, const char *text, uint64_t now_ns) noexcept nogil      # text may be NULL
-cdef void session_abort(fix_session *s, uint64_t now_ns) noexcept nogil         # close the wire without a word
+# what the application may ask for; more in fix/outbound.pxd, fix/reject.pxd and fix/states.pxd
 cdef void session_test_request(fix_session *s, uint64_t now_ns) noexcept nogil
 cdef void session_ask_resend(fix_session *s, uint64_t from_seq, uint64_t to_seq, uint64_t now_ns) noexcept nogil
-cdef void session_renumber(fix_session *s, uint64_t next_in, uint64_t next_out) noexcept nogil  # 0 = leave
-cdef void session_reset(fix_session *s, uint64_t now_ns) noexcept nogil         # both begin at 1; established: by a Logon

@@ -1,4 +1,4 @@
-"""A FIX session, initiator or acceptor, sans-I/O. The state table is here and only here.
+"""A FIX session, initiator or acceptor, sans-I/O. Every decision is taken here; the table of states is fix/states.
 
 FIX 4.4 vol. 2 "Session Protocol" and the FIX Session Layer specification; where they leave a choice, what QuickFIX
 does is done here too, so that its acceptance tests and its users find what they know.
@@ -34,22 +34,24 @@ Time. Heartbeats after HeartBtInt without sending; TestRequest after 1.2 HeartBt
 2.4. deadline_ns is never later than the next thing to do; it may be earlier, so that traffic need not move it.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy
 
 from fix.endpoint cimport same
+from fix.logon cimport resend_on, session_logon, session_too_low
 from fix.message cimport (
-    FIX_ERR_DATA_LENGTH, FIX_ERR_FIELDS, FIX_ERR_TAG, fix_field, fix_find, fix_get, fix_is_yes, fix_msg, fix_read_int,
-    fix_read_uint, fix_read_utc_ns, fix_tag_text, fix_value,
+    FIX_ERR_DATA_LENGTH, FIX_ERR_FIELDS, FIX_ERR_TAG, fix_field, fix_find, fix_get, fix_is_yes, fix_msg, fix_read_uint,
+    fix_read_utc_ns, fix_tag_text, fix_value,
 )
-from fix.outbound cimport (
-    resend_step, send_heartbeat, send_logon, send_logout, send_reject, send_resend_request, send_test_request,
-    session_utc,
-)
+from fix.outbound cimport send_heartbeat, send_logon, send_resend_request, send_test_request, session_utc
 from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, FIX_RESYNC_TRAILER, fix_parse
 from fix.recovery cimport (
-    TURN_BAD_ORIG, TURN_LATER, TURN_NO_ORIG, TURN_NOW, TURN_TOO_LOW, ask, gap_patience, gap_poll, queue_clear,
-    queue_take, resend_start, take_turn,
+    TURN_BAD_ORIG, TURN_LATER, TURN_NO_ORIG, TURN_NOW, TURN_TOO_LOW, ask, gap_poll, queue_clear, queue_take,
+    resend_start, take_turn,
+)
+from fix.reject cimport decimal, send_reject
+from fix.states cimport (
+    advance, emit, logout, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
+    set_next_in, since,
 )
 from stack.wire.octets cimport likely, load_32, load_64, unlikely
 from stack.wire.trace cimport TRACE_FIX_PARSE, TRACE_SESSION, trace_mark
@@ -57,105 +59,7 @@ from stack.wire.trace cimport TRACE_FIX_PARSE, TRACE_SESSION, trace_mark
 cdef enum:
     SECOND = 1000000000
 
-cdef uint64_t NEVER = 0xFFFFFFFFFFFFFFFF
 cdef int64_t FOREVER = 0x3FFFFFFFFFFFFFFF
-
-
-# --- states
-
-# (from, to): why. The only transitions there are; FIXWIRE_DEBUG stops at any other.
-TRANSITIONS = {
-    ("DISCONNECTED", "AWAIT_LOGON"): "connected as acceptor",
-    ("DISCONNECTED", "LOGON_SENT"): "connected as initiator, Logon sent",
-    ("AWAIT_LOGON", "ESTABLISHED"): "the peer's Logon was good and is answered",
-    ("AWAIT_LOGON", "CLOSING"): "no Logon, not a good one, or not in time",
-    ("LOGON_SENT", "ESTABLISHED"): "the peer answered with its Logon",
-    ("LOGON_SENT", "CLOSING"): "refused by Logout, answered wrongly, or not in time",
-    ("ESTABLISHED", "LOGOUT_SENT"): "we asked for the end: by hand, or after a fault the peer is told about",
-    ("ESTABLISHED", "CLOSING"): "the peer's Logout is answered, or a fault leaves nothing to say",
-    ("LOGOUT_SENT", "CLOSING"): "the peer's Logout came, or logout_timeout passed",
-    ("AWAIT_LOGON", "DISCONNECTED"): "the connection was lost",
-    ("LOGON_SENT", "DISCONNECTED"): "the connection was lost",
-    ("ESTABLISHED", "DISCONNECTED"): "the connection was lost",
-    ("LOGOUT_SENT", "DISCONNECTED"): "the connection was lost",
-    ("CLOSING", "DISCONNECTED"): "the connection is closed",
-}
-STATES = ("DISCONNECTED", "AWAIT_LOGON", "LOGON_SENT", "ESTABLISHED", "LOGOUT_SENT", "CLOSING")
-REASONS = ("", "peer closed", "logon timeout", "logout timeout", "heartbeat timeout", "MsgSeqNum too low",
-           "not a Logon", "unexpected message", "wrong BeginString", "CompID problem", "SendingTime accuracy problem",
-           "MsgSeqNum missing", "bad Logon", "logged out", "resend stalled", "aborted", "out of hours",
-           "numbers disagree", "bad PossDup message")
-
-cdef extern from *:
-    """
-    #include <stdlib.h>
-    #if FIXWIRE_DEBUG
-    #define FW_SESSION_CHECK(ok) do { if (!(ok)) abort(); } while (0)
-    #else
-    #define FW_SESSION_CHECK(ok) do { } while (0)
-    #endif
-    """
-    void debug_check "FW_SESSION_CHECK"(bint ok) noexcept nogil
-
-cdef uint8_t[6] ALLOWED     # bit per state that may follow; made from TRANSITIONS
-
-
-cdef void fill_allowed():
-    for before, after in TRANSITIONS:
-        ALLOWED[STATES.index(before)] |= 1 << STATES.index(after)
-
-
-fill_allowed()
-
-
-cdef void session_set_state(fix_session *s, int state, uint64_t now_ns) noexcept nogil:
-    debug_check((ALLOWED[s.state] >> state) & 1)
-    s.state = <uint8_t>state
-    s.state_ns = now_ns
-    session_set_deadline(s)
-
-
-cdef inline void emit(fix_session *s, int event, fix_msg *m, uint64_t now_ns) noexcept nogil:
-    s.in_msg = m
-    if s.app.on_event != NULL:
-        s.app.on_event(s.app.ctx, s, event, now_ns)
-    s.in_msg = NULL
-
-
-# --- numbers
-
-cdef inline void set_next_in(fix_session *s, uint64_t seq) noexcept nogil:
-    s.next_in = seq
-    s.numbers.next_in = seq
-    if unlikely(s.gap and seq > s.gap_to):
-        s.gap = False
-
-
-cdef inline void advance(fix_session *s, uint64_t seq) noexcept nogil:
-    """Message `seq` is dealt with. Logout and ResendRequest come here with any number."""
-    if likely(seq == s.next_in):
-        set_next_in(s, seq + 1)
-
-
-cdef void reset_numbers(fix_session *s, uint64_t now_ns) noexcept nogil:
-    """Both directions begin at 1, nothing sent before is resent."""
-    s.store.ops.reset(s.store, session_utc(s, now_ns))
-    s.next_in = s.next_out = 1
-    s.gap = s.resending = False
-    s.gap_high = 0
-    queue_clear(s)
-    s.stats.resets += 1
-    emit(s, FIX_EV_RESET, NULL, now_ns)
-
-
-cdef void session_renumber(fix_session *s, uint64_t next_in, uint64_t next_out) noexcept nogil:
-    """Administration: what the two counters are from now on."""
-    if next_in != 0:
-        set_next_in(s, next_in)
-    if next_out != 0:
-        s.next_out = s.numbers.next_out = next_out
-        s.resending = False
-    s.store.ops.renumber(s.store)
 
 
 # --- the way in
@@ -433,19 +337,12 @@ cdef void session_refuse(fix_session *s, fix_msg *m, int reason, uint32_t tag, u
                          uint64_t now_ns) noexcept nogil:
     """Reject(3); the message counts as received. A Logon is not rejected: the connection ends."""
     cdef uint8_t[12] ref
-    cdef uint32_t n = 0, v = tag, i
+    cdef uint32_t n = 0
     if s.state == FIX_AWAIT_LOGON or s.state == FIX_LOGON_SENT or m.MsgType == c'A':
         session_close(s, FIX_BAD_LOGON, now_ns)
         return
     if tag != 0 or reason == 0:
-        n = 1
-        while v >= 10:
-            v //= 10
-            n += 1
-        v = tag
-        for i in range(n):
-            ref[n - 1 - i] = <uint8_t>(48 + v % 10)
-            v //= 10
+        n = decimal(ref, tag)
     reject(s, m, reason, ref, n, seq, now_ns)
 
 
@@ -463,6 +360,9 @@ cdef bint session_malformed(fix_session *s, fix_msg *m, uint64_t seq, uint64_t n
     cdef uint32_t n = 0, i
     cdef const uint8_t *ref = fix_tag_text(m, m.error_field, &n)
     cdef bint number = n > 0
+    if s.state == FIX_AWAIT_LOGON or s.state == FIX_LOGON_SENT:
+        session_close(s, FIX_BAD_LOGON, now_ns)
+        return False
     if m.error == FIX_ERR_TAG:
         # a number that can be no tag is rejected; anything else is as good as garbled
         for i in range(n):
@@ -504,16 +404,6 @@ cdef bint in_turn(fix_session *s, fix_msg *m, uint8_t kind, uint64_t seq, uint64
         if s.state == FIX_ESTABLISHED:
             logout(s, NULL, now_ns)
     return False
-
-
-cdef void session_too_low(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_ns) noexcept nogil:
-    """FIX 4.4 vol. 2: a number below the one expected without PossDupFlag ends the session at once."""
-    cdef char[96] text
-    s.stats.seq_too_low += 1
-    snprintf(text, sizeof(text), b"MsgSeqNum too low, expecting %llu but received %llu",
-             <unsigned long long>s.next_in, <unsigned long long>seq)
-    send_logout(s, <const uint8_t *>text, <uint32_t>strlen(text), now_ns)
-    session_close(s, FIX_SEQ_TOO_LOW, now_ns)
 
 
 cdef void drain(fix_session *s, uint64_t now_ns) noexcept nogil:
@@ -582,12 +472,6 @@ cdef void session_resend_request(fix_session *s, fix_msg *m, uint64_t seq, uint6
         session_set_deadline(s)
 
 
-cdef void resend_on(fix_session *s, uint64_t now_ns) noexcept nogil:
-    if s.resending and resend_step(s, now_ns):
-        s.resending = False
-    session_set_deadline(s)
-
-
 cdef void session_sequence_reset(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_ns) noexcept nogil:
     """SequenceReset(4): fills a gap in its turn, or sets next_in whatever its own number; never downwards."""
     cdef uint64_t new = 0
@@ -603,121 +487,7 @@ cdef void session_sequence_reset(fix_session *s, fix_msg *m, uint64_t seq, uint6
         set_next_in(s, new)
 
 
-# --- Logon
-
-cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_ns) noexcept nogil:
-    """Logon(A): the first message of an acceptor's session, the answer to ours, or a reset of an established one."""
-    cdef bint reset = fix_is_yes(m, fix_find(m, 141)), answer
-    cdef int64_t interval = 0
-    cdef uint64_t expects = 0, newest
-    if not logon_is_good(s, m, &interval, now_ns):
-        return
-    if s.state == FIX_LOGON_SENT:
-        answer = False
-        if reset and not s.sent_reset:
-            reset_numbers(s, now_ns)        # the peer's own idea: our Logon was then number 1
-            s.next_out = s.numbers.next_out = 2
-    elif s.state == FIX_AWAIT_LOGON:
-        answer = True
-        s.heartbeat_ns = <uint64_t>interval * SECOND
-        if reset or s.config.reset_on_logon:
-            reset_numbers(s, now_ns)
-    else:
-        answer = not s.sent_reset
-        if answer:
-            reset_numbers(s, now_ns)
-    if seq < s.next_in:
-        session_too_low(s, m, seq, now_ns)
-        return
-    if s.app.may_logon != NULL and s.state == FIX_AWAIT_LOGON and not s.app.may_logon(s.app.ctx, s, m):
-        session_refuse_logon(s, b"Logon refused", now_ns)
-        return
-    newest = s.next_out - 1         # before our answer, which the peer cannot have missed
-    if s.config.next_expected and fix_read_uint(m, fix_find(m, 789), &expects) and expects > newest + 1:
-        send_logout_text(s, b"NextExpectedMsgSeqNum(789) is higher than any number sent", now_ns)
-        session_close(s, FIX_NUMBERS_DISAGREE, now_ns)
-        return
-    if answer and not send_logon(s, reset, s.next_in + (seq == s.next_in), now_ns):
-        session_close(s, FIX_BAD_LOGON, now_ns)
-        return
-    s.sent_reset = False
-    established(s, m, seq, expects, newest, now_ns)
-
-
-cdef bint logon_is_good(fix_session *s, fix_msg *m, int64_t *interval, uint64_t now_ns) noexcept nogil:
-    """HeartBtInt(108), EncryptMethod(98), DefaultApplVerID(1137). False: refused."""
-    cdef int64_t method = 0
-    cdef const fix_field *f = fix_find(m, 108)
-    if f == NULL or fix_find(m, 98) == NULL or (s.config.version == FIXT_11 and fix_find(m, 1137) == NULL):
-        session_close(s, FIX_BAD_LOGON, now_ns)
-        return False
-    if not fix_read_int(m, f, interval) or interval[0] < 0 or interval[0] > 1 << 30:
-        session_refuse_logon(s, b"HeartBtInt(108) must be 0 or more seconds", now_ns)
-        return False
-    if not fix_read_int(m, fix_find(m, 98), &method) or method != 0:
-        session_refuse_logon(s, b"EncryptMethod(98) must be 0", now_ns)
-        return False
-    return True
-
-
-cdef void session_refuse_logon(fix_session *s, const char *text, uint64_t now_ns) noexcept nogil:
-    """Logout(5) in place of the Logon."""
-    send_logout_text(s, text, now_ns)
-    session_close(s, FIX_BAD_LOGON, now_ns)
-
-
-cdef void established(fix_session *s, fix_msg *m, uint64_t seq, uint64_t expects, uint64_t newest,
-                      uint64_t now_ns) noexcept nogil:
-    """Both Logons are done. What either side missed before is asked for, or sent where the peer's 789 asks for it."""
-    if s.state != FIX_ESTABLISHED:
-        s.stats.logons += 1
-        session_set_state(s, FIX_ESTABLISHED, now_ns)
-    if seq == s.next_in:
-        advance(s, seq)
-    elif expects != 0:
-        s.gap = True                # our own 789 has asked for it
-        s.gap_from = s.gap_mark = s.next_in
-        s.gap_to = s.gap_high = seq
-        s.gap_ns = now_ns
-        s.gap_tries = 0
-    else:
-        ask(s, m, seq, now_ns)
-    emit(s, FIX_EV_LOGON, m, now_ns)
-    if 0 < expects <= newest and s.state == FIX_ESTABLISHED and resend_start(s, expects, newest):
-        emit(s, FIX_EV_RESEND_REQUESTED, m, now_ns)
-        resend_on(s, now_ns)
-    session_set_deadline(s)
-
-
-cdef void session_reset(fix_session *s, uint64_t now_ns) noexcept nogil:
-    """Begin at 1 in both directions; while established by a Logon with ResetSeqNumFlag, which the peer answers."""
-    if s.state == FIX_DISCONNECTED:
-        reset_numbers(s, now_ns)
-    elif s.state == FIX_ESTABLISHED and not s.sent_reset:
-        reset_numbers(s, now_ns)
-        s.sent_reset = True
-        send_logon(s, True, s.next_in, now_ns)
-
-
-# --- Logout and the end
-
-cdef void send_logout_text(fix_session *s, const char *text, uint64_t now_ns) noexcept nogil:
-    send_logout(s, <const uint8_t *>text, <uint32_t>strlen(text) if text != NULL else 0, now_ns)
-
-
-cdef void logout(fix_session *s, const char *text, uint64_t now_ns) noexcept nogil:
-    """Ask for the end; the peer's Logout or logout_timeout brings it."""
-    send_logout_text(s, text, now_ns)
-    session_set_state(s, FIX_LOGOUT_SENT, now_ns)
-
-
-cdef void session_logout(fix_session *s, const char *text, uint64_t now_ns) noexcept nogil:
-    """An orderly end: Logout, the peer's Logout, disconnect. Before that is possible, the connection is closed."""
-    if s.state == FIX_ESTABLISHED:
-        logout(s, text, now_ns)
-    elif s.state == FIX_AWAIT_LOGON or s.state == FIX_LOGON_SENT:
-        session_close(s, FIX_LOGGED_OUT, now_ns)
-
+# --- Logout
 
 cdef void session_logout_in(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_ns) noexcept nogil:
     """Logout(5): answered, or the answer to ours; either way the connection ends (FIX 4.4 vol. 2 "Logout")."""
@@ -737,52 +507,7 @@ cdef void session_logout_in(fix_session *s, fix_msg *m, uint64_t seq, uint64_t n
     session_close(s, FIX_LOGGED_OUT, now_ns)
 
 
-cdef void session_close(fix_session *s, int reason, uint64_t now_ns) noexcept nogil:
-    """Nothing more is read or sent. The first reason stays."""
-    cdef bint fault = reason != FIX_LOGGED_OUT and s.reason == FIX_NO_REASON
-    if s.state == FIX_CLOSING or s.state == FIX_DISCONNECTED:
-        return
-    if s.reason == FIX_NO_REASON:
-        s.reason = reason
-    s.resending = s.gap = False
-    session_set_state(s, FIX_CLOSING, now_ns)
-    if fault:
-        emit(s, FIX_EV_ERROR, NULL, now_ns)
-    s.wire.close(s.wire.ctx, False, now_ns)
-
-
-cdef void session_abort(fix_session *s, uint64_t now_ns) noexcept nogil:
-    if s.state == FIX_DISCONNECTED:
-        return
-    if s.state != FIX_CLOSING:
-        if s.reason == FIX_NO_REASON:
-            s.reason = FIX_ABORTED
-        s.resending = s.gap = False
-        session_set_state(s, FIX_CLOSING, now_ns)
-    s.wire.close(s.wire.ctx, True, now_ns)
-
-
-cdef void session_disconnected(fix_session *s, uint64_t now_ns) noexcept nogil:
-    if s.state == FIX_DISCONNECTED:
-        return
-    if s.reason == FIX_NO_REASON:
-        s.reason = FIX_PEER_CLOSED
-    s.gap = s.resending = s.sent_reset = False
-    s.need = 0
-    s.writing = 0
-    queue_clear(s)
-    s.stats.disconnects += 1
-    session_set_state(s, FIX_DISCONNECTED, now_ns)
-    if s.config.reset_on_disconnect:
-        reset_numbers(s, now_ns)
-    emit(s, FIX_EV_DISCONNECT, NULL, now_ns)
-
-
 # --- time
-
-cdef inline uint64_t since(uint64_t now_ns, uint64_t then_ns) noexcept nogil:
-    return now_ns - then_ns if now_ns > then_ns else 0
-
 
 cdef void session_poll(fix_session *s, uint64_t now_ns) noexcept nogil:
     """Whatever the time asks for; nothing before deadline_ns."""
@@ -814,39 +539,6 @@ cdef void session_poll(fix_session *s, uint64_t now_ns) noexcept nogil:
                 send_heartbeat(s, NULL, 0, now_ns)
                 s.last_tx_ns = now_ns       # also when there was no room: not again at once
     session_set_deadline(s)
-
-
-cdef uint64_t next_deadline(const fix_session *s) noexcept nogil:
-    """When session_poll may next have something to do."""
-    cdef uint64_t d = NEVER, t
-    if s.state == FIX_AWAIT_LOGON or s.state == FIX_LOGON_SENT:
-        return s.state_ns + s.config.logon_timeout_ns
-    if s.state == FIX_LOGOUT_SENT:
-        return 0 if s.resending else s.state_ns + s.config.logout_timeout_ns
-    if s.state != FIX_ESTABLISHED:
-        return NEVER
-    if s.resending:
-        return 0
-    if s.gap:
-        d = s.gap_ns + gap_patience(s)
-    elif s.config.resend_request_max != 0 and s.gap_high >= s.next_in:
-        return 0
-    if s.heartbeat_ns != 0:
-        t = s.last_rx_ns + s.heartbeat_ns * 6 // 5 * (s.test_requests + 1)
-        if t < d:
-            d = t
-        t = s.last_tx_ns + s.heartbeat_ns
-        if s.test_requests == 0 and t < d:
-            d = t
-    return d
-
-
-cdef void session_set_deadline(fix_session *s) noexcept nogil:
-    cdef uint64_t d = next_deadline(s)
-    cdef bint earlier = d < s.deadline_ns
-    s.deadline_ns = d
-    if earlier and s.app.on_deadline != NULL:
-        s.app.on_deadline(s.app.ctx, s)
 
 
 cdef void session_writable(fix_session *s, uint64_t now_ns) noexcept nogil:

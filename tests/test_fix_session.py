@@ -170,6 +170,22 @@ def test_an_initiator_that_resets_on_logon_says_so():
     peer.gets("35=A|34=1|98=0|108=30|141=Y|")
 
 
+@pytest.mark.parametrize("fields", ["0=x|", "nonsense|"])
+def test_a_malformed_logon_ends_it_without_a_word(fields):
+    peer = Peer("acceptor")
+    peer.sends_raw(peer.message("35=A|34=1|98=0|108=30|" + fields.replace("nonsense|", "7x=1|")))
+    peer.closed("bad Logon")
+
+
+def test_the_table_of_states_leads_everywhere_and_back():
+    from fix.states import STATES, TRANSITIONS
+    reached = {"DISCONNECTED"}
+    for _ in STATES:
+        reached |= {after for before, after in TRANSITIONS if before in reached}
+    assert reached == set(STATES)
+    assert {before for before, after in TRANSITIONS if after == "DISCONNECTED"} == set(STATES) - {"DISCONNECTED"}
+
+
 # --- application messages
 
 def test_application_messages_are_handed_over_in_order(acceptor):

@@ -1,0 +1,1 @@
+"""Compiled: for `cimport fix.logon`. Its Python face is fix.Session."""

@@ -1,0 +1,1 @@
+"""Compiled: for `cimport fix.reject`. Its Python face is fix.Session."""
