@@ -1,5 +1,8 @@
 from collections.abc import Sequence
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class Eal:
     def __init__(self, args: Sequence[str] = (), *, hugepages: bool | None = None, pci: Sequence[str] = ()) -> None: ...
     @staticmethod

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import weakref
 
+cimport cython
+
 from dpdk_py.dpdk cimport (
     LCORE_ID_ANY, rte_eal_cleanup, rte_eal_hotplug_add, rte_eal_hotplug_remove, rte_eal_init,
     rte_eth_dev_get_port_by_name, rte_lcore_id, rte_openlog_stream, rte_strerror, rte_thread_register,
@@ -295,6 +297,7 @@ def remove_tree(path):
     shutil.rmtree(path, ignore_errors=True)
 
 
+@cython.auto_pickle(False)
 cdef class Eal:
     """DPDK's environment. The first Eal of a process initialises it; there is no second (DpdkError).
 

@@ -1,5 +1,6 @@
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
+@disjoint_base
 class Mempool:
     def __init__(
         self, n: int = 4095, *, room: int = ..., cache: int = 250, socket: int = -1, name: str | None = None
@@ -21,6 +22,7 @@ class Mempool:
     def alloc(self) -> Mbuf | None: ...
     def close(self) -> None: ...
 
+@disjoint_base
 class Mbuf:
     @property
     def len(self) -> int: ...

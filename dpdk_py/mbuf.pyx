@@ -20,7 +20,7 @@ from libc.string cimport memcpy
 
 from dpdk_py.errors import DpdkError
 
-numbers = itertools.count()
+cdef object numbers = itertools.count()
 cdef char *OCTETS = b"B"
 
 

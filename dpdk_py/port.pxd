@@ -2,7 +2,7 @@
 from dpdk_py.base cimport Device
 from dpdk_py.dpdk cimport rte_eth_dev_info
 from dpdk_py.queue cimport dpdk_queue
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef class Port:
     cdef uint16_t id_
@@ -33,6 +33,8 @@ cdef class Port:
     cdef int require(self) except -1
     cdef object failed(self, int ret, str what, object mark)
     cdef int configure(self, dict o) except -1
+    cdef int ask_timestamps(self, object hz) except -1
+    cdef int room_for(self, int mtu, object room, str devargs) except -1
     cdef int read_mac(self, object mac) except -1
 
 cdef class DpdkDevice(Device):
@@ -40,3 +42,6 @@ cdef class DpdkDevice(Device):
     cdef readonly Port port
     cdef readonly int queue
     cdef bint owns_port
+
+    cdef int size_for(self, int mtu) except -1
+    cdef uint32_t capabilities(self) noexcept

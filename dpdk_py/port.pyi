@@ -2,6 +2,8 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from typing_extensions import disjoint_base
+
 from dpdk_py.base import Device
 from dpdk_py.eal import Eal
 from dpdk_py.mbuf import Mbuf, Mempool
@@ -12,6 +14,7 @@ class Link(NamedTuple):
     full_duplex: bool
     autoneg: bool
 
+@disjoint_base
 class Port:
     def __init__(
         self, spec: str, *, eal: Eal | Sequence[str] | None = None, hugepages: bool | None = None, rx_queues: int = 1,
@@ -67,6 +70,7 @@ class Port:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+@disjoint_base
 class DpdkDevice(Device):
     def __init__(
         self, port: str | Port, *, queue: int = 0, verify: bool = True, eal: Eal | Sequence[str] | None = None,

@@ -33,10 +33,10 @@ from dpdk_py.errors import DpdkError
 Link = namedtuple("Link", "up mbps full_duplex autoneg")
 Link.__doc__ = """State of a port's link: `up`, `mbps` (None: the port does not know), `full_duplex`, `autoneg`."""
 
-OFFLOADS_RX = (("vlan_strip", RTE_ETH_RX_OFFLOAD_VLAN_STRIP), ("ipv4_checksum", RTE_ETH_RX_OFFLOAD_IPV4_CKSUM),
+cdef tuple OFFLOADS_RX = (("vlan_strip", RTE_ETH_RX_OFFLOAD_VLAN_STRIP), ("ipv4_checksum", RTE_ETH_RX_OFFLOAD_IPV4_CKSUM),
                ("udp_checksum", RTE_ETH_RX_OFFLOAD_UDP_CKSUM), ("tcp_checksum", RTE_ETH_RX_OFFLOAD_TCP_CKSUM),
                ("scatter", RTE_ETH_RX_OFFLOAD_SCATTER), ("timestamp", RTE_ETH_RX_OFFLOAD_TIMESTAMP))
-OFFLOADS_TX = (("ipv4_checksum", RTE_ETH_TX_OFFLOAD_IPV4_CKSUM), ("udp_checksum", RTE_ETH_TX_OFFLOAD_UDP_CKSUM),
+cdef tuple OFFLOADS_TX = (("ipv4_checksum", RTE_ETH_TX_OFFLOAD_IPV4_CKSUM), ("udp_checksum", RTE_ETH_TX_OFFLOAD_UDP_CKSUM),
                ("tcp_checksum", RTE_ETH_TX_OFFLOAD_TCP_CKSUM))
 
 cdef object ports_by_name = weakref.WeakValueDictionary()
@@ -200,7 +200,7 @@ cdef class Port:
         self.started = True
         return 0
 
-    def ask_timestamps(self, hz):
+    cdef int ask_timestamps(self, object hz) except -1:
         """Reserve the place of receive time stamps in every mbuf."""
         cdef int ret
         # net_pcap fills them in, in microseconds, without announcing the offload (22.11).
@@ -211,8 +211,9 @@ cdef class Port:
         ret = rte_mbuf_dyn_rx_timestamp_register(&self.ts_offset, &self.ts_flag)
         if ret < 0:
             raise DpdkError(shim_errno(), "no place for time stamps in the mbuf", self.name)
+        return 0
 
-    def room_for(self, mtu, room, devargs):
+    cdef int room_for(self, int mtu, object room, str devargs) except -1:
         """Octets of packet a buffer must take: the MTU's frame, tag and FCS included, in steps of 1,024 (ixgbe's)."""
         if room is not None:
             return room
@@ -466,7 +467,7 @@ cdef class DpdkDevice(Device):
         self.dev.ops = &dpdk_ops
         self.port.devices.add(self)
 
-    def size_for(self, mtu):
+    cdef int size_for(self, int mtu) except -1:
         """Limits of length that follow from the MTU; the jumbo slots too."""
         cdef uint8_t *slots
         cdef uint32_t size = (mtu + 18 + FRAME_SLACK + 63) // 64 * 64
@@ -480,11 +481,12 @@ cdef class DpdkDevice(Device):
             self.q.jumbo = slots
             self.q.jumbo_size = size
         self.q.max_len = mtu + 14
+        return 0
 
-    def capabilities(self):
+    cdef uint32_t capabilities(self) noexcept:
         cdef uint64_t rx = self.port.rx_offloads, tx = self.port.tx_offloads
         cdef uint64_t both = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM
-        caps = 0
+        cdef uint32_t caps = 0
         if tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM:
             caps |= DEVICE_TX_IP_CSUM
         if tx & both == both:

@@ -13,12 +13,13 @@ import time
 
 from dpdk_py import DpdkError
 from dpdk_py.eal import Eal
+from dpdk_py.mbuf import Mbuf
 from dpdk_py.port import Port
 
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x8100: "802.1Q"}
 
 
-def describe(packet):
+def describe(packet: Mbuf) -> str:
     """Length, addresses, type and the first octets, from the buffer itself: no copy of the frame."""
     with memoryview(packet) as octets:
         if len(octets) < 14:
@@ -29,7 +30,7 @@ def describe(packet):
                 f"{octets[14:38].hex(' ')}{' ...' if packet.len > 38 else ''}")
 
 
-def main():
+def main() -> None:
     p = argparse.ArgumentParser(description="Print the frames of a DPDK port, one line each.",
                                 epilog="Example: %(prog)s net_null0 --count 3")
     p.add_argument("port", help="PCI address or vdev: 0000:3b:00.0, net_af_packet0,iface=eth1, net_null0")

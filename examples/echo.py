@@ -14,10 +14,10 @@ import sys
 import time
 
 from dpdk_py import DeviceError, open_device
-from stack import Stack
+from stack.face import Connection, Stack
 
 
-def serve(conn):
+def serve(conn: Connection) -> None:
     """Give back as much as the send buffer takes; the rest waits in the receive buffer and closes the window."""
     data = conn.recv(conn.room)
     if data:
@@ -29,7 +29,7 @@ def serve(conn):
         conn.close()                                    # FIN once everything echoed is on its way
 
 
-def main():
+def main() -> None:
     p = argparse.ArgumentParser(description="TCP echo server on fixwire's own stack.",
                                 epilog="Example: %(prog)s --device afpacket:eth1 --address 10.0.0.2/24")
     p.add_argument("--device", required=True, help="afpacket:IF, dpdk:PCI-ADDRESS, dpdk:VDEV,args")
@@ -42,13 +42,13 @@ def main():
     a = p.parse_args()
     running = True
 
-    def stop(number, at):
+    def stop(number: int, at: object) -> None:
         nonlocal running
         running = False
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
-        device = open_device(a.device, **({"verify": False} if a.no_verify else {}))
+        device = open_device(a.device, verify=False) if a.no_verify else open_device(a.device)
     except (DeviceError, ValueError) as e:
         p.exit(1, f"{p.prog}: {e}\n")
     with device, Stack(device, a.address, a.gateway, clock=time.monotonic_ns) as stack:

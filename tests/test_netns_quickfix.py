@@ -151,8 +151,8 @@ def test_quickfix_connects_and_we_fill_its_orders(link, device):
     assert set(theirs["executions"]) == {f"QF{i:06}" for i in range(1, N + 1)}
 
 
-def test_quickfix_connects_and_fills_our_orders(link, device):
-    ours = link.us.start_call(gateway, device, "acceptor", "client", N, ready="up")
+def test_quickfix_connects_and_fills_our_orders(link):
+    ours = link.us.start_call(gateway, "afpacket:us0", "acceptor", "client", N, ready="up")
     theirs = summary(link.peer.python(PEER, "initiator", "exchange", f"--host={netns.US_IP}", f"--port={PORT}",
                                       *CHECKED))
     check(netns.result_of(ours, 60), theirs, theirs["orders"], None)
