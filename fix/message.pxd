@@ -54,7 +54,7 @@ cdef struct fix_msg:
     # the owner's, set by fix_msg_alloc and kept by fix_parse
     uint32_t max_size       # octets; a message that announces more is GARBLED at once
     uint32_t room           # fields there is room for
-    fix_field *fields       # with 64 octets of slack behind
+    fix_field *fields       # with 256 octets of slack behind
     const void *data_table  # Length/data pairs of a dictionary of the user's (parse.pxd), NULL: those of the standard
     uint32_t resync         # fix_resync of parse.pxd
 

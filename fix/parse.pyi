@@ -1,1 +1,10 @@
-"""Compiled: the parser, for `cimport fix.parse`. Its Python face is fix.Message."""
+from typing import Literal
+
+from typing_extensions import Buffer
+
+Isa = Literal["scalar", "avx2", "avx512"]
+
+def use_isa(name: Isa = "avx512") -> Isa: ...
+def verdict(data: Buffer, max_size: int = 65535, trailer: bool = False, room: int = 0,
+            in_place: bool = False) -> tuple[
+    int, int, int | tuple[int, int, int] | None, list[tuple[int, int, int]]]: ...

@@ -12,7 +12,7 @@ from fix.digits cimport fix_digits_uint
 from fix.dictionary.datafields cimport FIX_DATA_PAIRS, fix_data_pairs
 from fix.message cimport (
     FIX_GARBLED_BEGINSTRING, FIX_GARBLED_BODYLENGTH, FIX_GARBLED_CHECKSUM, FIX_GARBLED_MSGTYPE, FIX_GARBLED_NOT_FIX,
-    FIX_GARBLED_TOO_LONG, FIX_GARBLED_TRAILER, FIX_MAX_FIELDS, FIX_MAX_MESSAGE, FIX_OK,
+    FIX_GARBLED_TOO_LONG, FIX_GARBLED_TRAILER, FIX_MAX_FIELDS, FIX_MAX_MESSAGE, FIX_OK, FIX_SLACK,
 )
 
 cdef extern from "scan.h" nogil:
@@ -22,8 +22,8 @@ cdef extern from "scan.h" nogil:
         uint32_t error
         uint32_t field
         uint32_t tag
-    ctypedef int (*fw_scan_fn)(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum,
-                               const fw_data_table *t) noexcept nogil
+    ctypedef int (*fw_scan_fn)(const uint8_t *p, uint32_t begin, uint32_t end, uint64_t *out, uint32_t room,
+                               uint32_t *sum, const fw_data_table *t) noexcept nogil
     ctypedef uint32_t (*fw_sum_fn)(const uint8_t *p, uint32_t n) noexcept nogil
     int FW_PAIRS
     bint fw_data_add(fw_data_table *t, uint32_t length, uint32_t data) noexcept
@@ -31,9 +31,7 @@ cdef extern from "scan.h" nogil:
     uint32_t fw_length_of(const fw_data_table *t, uint32_t data) noexcept
     uint32_t fw_scan_general(const uint8_t *p, uint32_t i, uint32_t end, uint64_t *out, uint32_t k, uint32_t room,
                              const fw_data_table *t, fw_fault *fault) noexcept
-    uint32_t fw_sum_plain(const uint8_t *p, uint32_t n) noexcept
-    int fw_scan_plain(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum,
-                      const fw_data_table *t) noexcept
+    int fw_choose(int isa, fw_scan_fn *scan, fw_sum_fn *sum) noexcept
 
 cdef extern from *:
     """
@@ -57,8 +55,8 @@ cdef enum:
     LONGEST_NEED = 4096  # FIX_RESYNC_TRAILER looks that far behind the announced end before it gives up
 
 cdef fw_data_table standard_pairs
-cdef fw_scan_fn scan = fw_scan_plain
-cdef fw_sum_fn octet_sum = fw_sum_plain
+cdef fw_scan_fn scan
+cdef fw_sum_fn octet_sum
 
 
 cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil:
@@ -67,7 +65,7 @@ cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil:
         fields = FIX_MAX_FIELDS
     if fields < 8:
         fields = 8
-    m.fields = <fix_field *>malloc(fields * sizeof(fix_field) + 128)
+    m.fields = <fix_field *>malloc(fields * sizeof(fix_field) + 128 + 2 * FIX_SLACK)
     if m.fields == NULL:
         return False
     m.room = fields
@@ -202,7 +200,6 @@ cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
     cdef uint32_t i, w, total, sum = 0
     cdef uint64_t x, hit, length = 0
     cdef int count
-    cdef fw_fault fault
     cdef const fw_data_table *pairs = table_of(m)
     m.p = p
     m.n = m.count = 0
@@ -240,38 +237,38 @@ cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
     x = (x >> 32 & 0xffffff) ^ 0x303030
     if (x | (x + 0x767676)) & 0x808080:
         return garbled(m, p, n, FIX_GARBLED_TRAILER, total)
-    count = scan(p, total, <uint64_t *>m.fields, m.room, &sum, pairs)
+    m.error = FIX_OK
+    count = scan(p, m.body, total - 7, <uint64_t *>(m.fields + 2), m.room - 3, &sum, pairs)
+    if count < 0:
+        count = irregular(m, total - 7, pairs)
+        sum = octet_sum(p, total - 7)
     if sum != (x & 0xff) * 100 + (x >> 8 & 0xff) * 10 + (x >> 16):
         return garbled(m, p, n, FIX_GARBLED_CHECKSUM, total)
+    put_field(m.fields, 8, 2, i - 3)
+    put_field(m.fields + 1, 9, i + 2, w)
+    put_field(m.fields + count + 2, 10, total - 4, 3)
     m.n = total
-    m.error = FIX_OK
-    if count < 0:
-        count = irregular(m, total, w, pairs, &fault)
-    m.count = <uint32_t>count
-    # the field MsgType has at least one octet, and its SOH is not among them
+    m.count = <uint32_t>count + 3
     w = m.fields[2].len
     m.MsgType = (fw_load8(p + m.body + 3) & (~<uint64_t>0 >> (64 - 8 * w))) if w <= 8 else 0
     return FIX_COMPLETE
 
 
-cdef int irregular(fix_msg *m, uint32_t total, uint32_t w, const fw_data_table *pairs, fw_fault *fault) noexcept nogil:
+cdef inline void put_field(fix_field *f, uint32_t tag, uint32_t off, uint32_t n) noexcept nogil:
+    f.tag = tag
+    f.off = <uint16_t>off
+    f.len = <uint16_t>n
+
+
+cdef int irregular(fix_msg *m, uint32_t end, const fw_data_table *pairs) noexcept nogil:
     """The field table where the fast scanner would not decide; sets m.error."""
-    cdef uint32_t k
-    m.fields[0].tag = 8
-    m.fields[0].off = 2
-    m.fields[0].len = <uint16_t>(m.body - w - 6)
-    m.fields[1].tag = 9
-    m.fields[1].off = <uint16_t>(m.body - w - 1)
-    m.fields[1].len = <uint16_t>w
-    k = fw_scan_general(m.p, m.body, total - 7, <uint64_t *>m.fields, 2, m.room - 1, pairs, fault)
-    m.fields[k].tag = 10
-    m.fields[k].off = <uint16_t>(total - 4)
-    m.fields[k].len = 3
+    cdef fw_fault fault
+    cdef uint32_t k = fw_scan_general(m.p, m.body, end, <uint64_t *>(m.fields + 2), 0, m.room - 3, pairs, &fault)
     if fault.error != FIX_OK:
         m.error = fault.error
-        m.error_field = fault.field
+        m.error_field = fault.field + 2
         m.error_tag = fault.tag
-    return <int>(k + 1)
+    return <int>k
 
 
 cdef uint32_t fix_octet_sum(const uint8_t *p, uint32_t n) noexcept nogil:
@@ -280,9 +277,7 @@ cdef uint32_t fix_octet_sum(const uint8_t *p, uint32_t n) noexcept nogil:
 
 cdef int fix_use_isa(int isa) noexcept nogil:
     global scan, octet_sum
-    scan = fw_scan_plain
-    octet_sum = fw_sum_plain
-    return FIX_ISA_SCALAR
+    return fw_choose(isa, &scan, &octet_sum)
 
 
 cdef void fill_pairs() noexcept:
@@ -293,3 +288,59 @@ cdef void fill_pairs() noexcept:
 
 fill_pairs()
 fix_use_isa(FIX_ISA_AVX512)
+
+
+# For tests and for finding out what a machine does.
+
+ISA = {"scalar": FIX_ISA_SCALAR, "avx2": FIX_ISA_AVX2, "avx512": FIX_ISA_AVX512}
+
+
+def use_isa(name="avx512"):
+    """Scan with "scalar", "avx2" or "avx512" instructions from now on, or the best below; says which it is."""
+    if name not in ISA:
+        raise ValueError(f"isa is {name!r}, must be one of {', '.join(ISA)}")
+    chosen = fix_use_isa(ISA[name])
+    return next(key for key, value in ISA.items() if value == chosen)
+
+
+def verdict(const uint8_t[::1] data, int max_size=FIX_MAX_MESSAGE, bint trailer=False, int room=0, bint in_place=False):
+    """What fix_parse says of the octets: (verdict, octets, why, fields).
+
+    octets is the message's length, what is needed in all, or what is to be skipped; why the fix_error with its field, or
+    the fix_garbled; fields a list of (tag, offset, length). The octets are parsed in a copy with FIX_SLACK behind it;
+    with in_place where they are, the last FIX_SLACK of them being that.
+    """
+    cdef fix_msg m = scratch
+    cdef uint32_t n = <uint32_t>data.shape[0], i
+    cdef const uint8_t *p
+    cdef uint8_t *copy = NULL
+    if in_place:
+        if n < FIX_SLACK:
+            raise ValueError(f"{n} octets, in_place needs {FIX_SLACK} and more")
+        n -= FIX_SLACK
+        p = &data[0]
+    else:
+        p = copy = <uint8_t *>malloc(n + FIX_SLACK)
+        if copy == NULL:
+            raise MemoryError
+        if n:
+            memcpy(copy, &data[0], n)
+        memset(copy + n, 0x3d, FIX_SLACK)
+    m.max_size = max_size
+    m.resync = FIX_RESYNC_TRAILER if trailer else FIX_RESYNC_NEXT
+    if room:
+        m.room = min(max(room, 8), FIX_MAX_FIELDS)
+    found = fix_parse(&m, p, n)
+    free(copy)
+    if found == FIX_PARTIAL:
+        return found, m.need, None, []
+    if found == FIX_GARBLED:
+        return found, m.skip, m.garbled, []
+    return (found, m.n, (m.error, m.error_field, m.error_tag) if m.error else None,
+            [(m.fields[i].tag, m.fields[i].off, m.fields[i].len) for i in range(m.count)])
+
+
+cdef fix_msg scratch        # verdict's
+
+if not fix_msg_alloc(&scratch, 0):
+    raise MemoryError

@@ -1,10 +1,11 @@
 /* Fields of a framed message: (tag, offset, length) of each, and the sum of its octets.
  *
- * Every scanner gets a message whose BodyLength and trailer are right and writes one 64-bit word a field:
- * tag | offset of the value << 32 | length << 48, which is fix_field as it lies in memory.
+ * Every scanner gets a message whose BodyLength and trailer are right, takes the fields of [begin, end), which is the body
+ * with a SOH at end - 1, and writes one 64-bit word a field: tag | offset of the value << 32 | length << 48, which is
+ * fix_field as it lies in memory. The sum is that of [0, end), what CheckSum counts; begin is at most 32.
  * The fast ones take regular messages only: every field is digits=value, no tag begins with 0 or is above their reach,
  * no Length field announces data. Anything else makes them return -1 and fw_scan_general decides, so all paths
- * agree because one of them judges. Reads at most 64 octets behind the message, writes at most 64 behind the fields.
+ * agree because one of them judges; the sum is then not there. Reads at most 64 octets behind the message, writes at most 128 behind the fields.
  */
 #ifndef FIXWIRE_SCAN_H
 #define FIXWIRE_SCAN_H
@@ -25,7 +26,7 @@ typedef struct {
 
 typedef struct { uint32_t error, field, tag; } fw_fault;
 
-typedef int (*fw_scan_fn)(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum,
+typedef int (*fw_scan_fn)(const uint8_t *p, uint32_t begin, uint32_t end, uint64_t *out, uint32_t room, uint32_t *sum,
                           const fw_data_table *t);
 typedef uint32_t (*fw_sum_fn)(const uint8_t *p, uint32_t n);
 
@@ -150,9 +151,59 @@ static uint32_t fw_sum_plain(const uint8_t *p, uint32_t n) {
     for (; i < n; i++) s += p[i];
     return s & 255;
 }
-/* Regular or not is for fw_scan_general to find out: the scalar path goes straight to it. */
-static int fw_scan_plain(const uint8_t *p, uint32_t n, uint64_t *out, uint32_t room, uint32_t *sum, const fw_data_table *t) {
-    *sum = fw_sum_plain(p, n - 7);
-    return -1;
+/* Octet by octet; tags of up to nine digits. */
+static int fw_scan_plain(const uint8_t *p, uint32_t begin, uint32_t end, uint64_t *out, uint32_t room, uint32_t *sum,
+                         const fw_data_table *t) {
+    const uint8_t *q = p + begin, *last = p + end;
+    uint32_t s = fw_sum_plain(p, begin), k = 0;
+    while (q < last) {
+        const uint8_t *first = q, *v;
+        uint32_t tag = 0, c, d;
+        while ((d = (uint32_t)(c = *q) - '0') <= 9) {
+            tag = tag * 10 + d;
+            s += c;
+            q++;
+        }
+        if (c != '=' || *first == '0' || (uint32_t)(q - first) - 1 > 8 || k == room) return -1;
+        s += c;
+        v = ++q;
+        while ((c = *q) != 1) {
+            s += c;
+            q++;
+        }
+        s += 1;
+        out[k++] = tag | (uint64_t)(v - p) << 32 | (uint64_t)(q - v) << 48;
+        q++;
+        if (__builtin_expect(t->bits[(tag & 0xffff) >> 6] >> (tag & 63) & 1, 0) && fw_data_of(t, tag)) return -1;
+    }
+    *sum = s & 255;
+    return (int)k;
+}
+
+#if defined(__x86_64__)
+#include "scan_x86.h"
+#endif
+
+/* The best this CPU has up to `isa` (0 plain, 1 AVX2, 2 AVX-512); says which. */
+static int fw_choose(int isa, fw_scan_fn *scan, fw_sum_fn *sum) {
+    *scan = fw_scan_plain;
+    *sum = fw_sum_plain;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (isa >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vbmi")
+        && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2")) {
+        *scan = fw_scan_512;
+        *sum = fw_sum_512;
+        return 2;
+    }
+    if (isa >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")
+        && __builtin_cpu_supports("popcnt")) {
+        *scan = fw_scan_256;
+        *sum = fw_sum_256;
+        return 1;
+    }
+#endif
+    return 0;
 }
 #endif
