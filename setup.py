@@ -86,6 +86,8 @@ EXTENSIONS = [
     ext("stack.tcp_table"),
     ext("stack.tcp_output"),
     ext("stack.tcp_recovery"),
+    ext("stack.tcp_text"),
+    ext("stack.tcp_open"),
     ext("stack.tcp_input"),
     ext("stack.tcp"),
     ext("stack.tap"),

@@ -1,7 +1,7 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer
 
 from dpdk_py.base import Device
 from stack.netif import Netif

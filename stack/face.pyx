@@ -25,10 +25,7 @@ from .tcp_table cimport tcp_state_name
 cdef extern from "pythread.h" nogil:
     unsigned long PyThread_get_thread_ident()
 
-cdef enum:
-    NEED_NONE = 0
-    MS = 1000000
-
+MS = 1_000_000
 EVENTS = ("", "connected", "peer_closed", "reset", "refused", "timeout", "unreachable", "writable", "urgent", "closed")
 ACK_POLICIES = ("immediate", "delay", "second")
 CONGESTION = ("none", "newreno", "dctcp")
@@ -45,7 +42,7 @@ TX_REASONS = (
 assert len(RX_VERDICTS) == TCP_RX_VERDICTS and len(TX_REASONS) == TCP_TX_REASONS
 # option: (least, most); what they mean is in tcb.pxd
 LIMITS = {
-    "rcv_buf": (536, 1 << 28), "snd_buf": (1024, 1 << 28), "mss": (0, 65495), "ack_delay_ns": (0, 500 * MS),
+    "rcv_buf": (536, 1 << 28), "snd_buf": (1024, 1 << 28), "mss": (0, 65495), "ack_delay_ns": (0, 500 * MS - 1),
     "rto_min_ns": (MS, 60_000 * MS), "rto_max_ns": (MS, 240_000 * MS), "rto_initial_ns": (MS, 60_000 * MS),
     "max_ack_delay_ns": (0, 500 * MS), "keep_idle_ns": (0, 1 << 62), "keep_interval_ns": (MS, 1 << 62),
     "keep_count": (1, 255), "initial_window": (1, 1000), "user_timeout_ns": (0, 1 << 62), "syn_timeout_ns": (0, 1 << 62),
@@ -56,7 +53,6 @@ LIMITS = {
 
 cdef int take_options(tcp_options *o, dict given) except -1:
     """Fill `o` from keywords; TypeError for a name there is none of, ValueError for a value out of range."""
-    cdef dict d
     for name, value in given.items():
         if name == "ack":
             if value not in ACK_POLICIES:
@@ -534,7 +530,7 @@ cdef class Connection:
             "last_tx_ns": c.last_tx_ns, "window_scale": (c.snd_wscale, c.rcv_wscale) if c.wscale_ok else None,
             "sack": bool(c.sack_ok), "timestamps": bool(c.ts_ok), "ecn": bool(c.ecn_ok),
             "congestion": CONGESTION[c.opt.congestion], "dctcp_alpha": c.dctcp_alpha / 1024,
-            "max_ack_delay_ns": c.max_ack_delay_ns, "urgent_in": bool(c.urgent_in), "predicted": bool(c.predict),
+            "max_ack_delay_ns": c.max_ack_delay_ns, "urgent_octets": urgent_octets(c), "predicted": bool(c.predict),
             "iss": c.iss, "irs": c.irs, "snd_una": c.snd_una, "snd_nxt": c.snd_nxt, "rcv_nxt": c.rcv_nxt,
         }
 
@@ -547,6 +543,12 @@ cdef class Connection:
     def local(self):
         """(address, port) of ours."""
         return self.info()["local"]
+
+
+cdef uint32_t urgent_octets(const tcb *c) noexcept:
+    """Unread octets up to the peer's urgent pointer (MUST-33)."""
+    cdef uint32_t n = c.rcv_up - c.rcv_nxt + c.rcv.held
+    return n if c.urgent_in and n < 1 << 31 else 0
 
 
 cdef class Listener:

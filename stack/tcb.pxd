@@ -34,7 +34,7 @@ cdef enum tcp_event:
 cdef enum tcp_ack_policy:
     TCP_ACK_IMMEDIATE = 0           # with the data sent in the callback, else one bare ACK at the end of the burst
     TCP_ACK_DELAY = 1               # with data, else after ack_delay_ns
-    TCP_ACK_SECOND = 2              # every second full-sized segment (RFC 9293 MUST-59), else after ack_delay_ns
+    TCP_ACK_SECOND = 2              # every second full-sized segment (RFC 9293 SHLD-19), else after ack_delay_ns
 
 cdef enum tcp_congestion:
     TCP_CC_NONE = 0                 # the peer's window alone: a cross-connect nobody else uses
@@ -64,7 +64,7 @@ cdef struct tcp_options:
     bint sack                       # offered on SYN (RFC 2018)
     bint timestamps                 # offered on SYN (RFC 7323); costs the predicted path
     bint ecn                        # offered on SYN (RFC 3168)
-    uint64_t ack_delay_ns           # TCP_ACK_DELAY and TCP_ACK_SECOND: at most 500 ms (MUST-58)
+    uint64_t ack_delay_ns           # TCP_ACK_DELAY and TCP_ACK_SECOND: less than 500 ms (MUST-40)
     uint64_t rto_min_ns             # floor of the retransmission timeout, from 1 ms
     uint64_t rto_max_ns
     uint64_t rto_initial_ns         # before the first measurement: 1 s (RFC 6298 (2.1))
@@ -172,13 +172,13 @@ cdef struct tcb:
     uint32_t local_addr
     uint32_t ports                  # remote << 16 | local
     uint32_t rcv_nxt
-    uint32_t rcv_adv                # right edge of the window we told the peer; never moves left (MUST-34)
+    uint32_t rcv_adv                # right edge of the window we told the peer; never moves left (SHLD-14)
     uint32_t snd_una
     uint32_t snd_nxt
     uint32_t snd_end                # end of the text in the send ring
     uint32_t snd_wnd                # octets, scaled
     uint32_t rcv_need               # on_text is called when so many octets are there (0 = any)
-    uint16_t snd_wnd_field          # the peer's last window as it stood in the header
+    uint32_t snd_wnd_field          # the peer's last window as it stood in the header; after a SYN, which is not scaled, none
     uint8_t state                   # tcp_state; only tcp_set_state changes it
     uint8_t predict                 # ESTABLISHED, nothing kept, nothing unusual: header prediction may apply
     uint8_t ack_pending             # text received and not acknowledged yet; 2 = at once

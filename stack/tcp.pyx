@@ -12,10 +12,12 @@ from .random cimport random_next
 from .reassembly cimport reass_consume, reass_next
 from .seqnum cimport seq_ge, seq_gt, seq_le
 from .tcb cimport *
-from .tcp_input cimport tcp_input, tcp_pass_up, tcp_window_shift
+from .tcp_input cimport tcp_input
+from .tcp_open cimport tcp_window_shift
 from .tcp_output cimport *
 from .tcp_recovery cimport tcp_smaller_mss, tcp_timeout_probe, tcp_timeout_reorder, tcp_timeout_rto
 from .tcp_table cimport *
+from .tcp_text cimport tcp_pass_up
 from .timer cimport NEVER, timer, timer_set, timers_due, timers_next
 from .wire.ipv4 cimport IPPROTO_TCP, ipv4_hdr
 from .wire.icmp cimport *
@@ -58,8 +60,8 @@ cdef tcp_table *tcp_of(netif *nif) noexcept nogil:
 
 cdef uint16_t tcp_choose_port(tcp_table *t, uint32_t dst, uint16_t dport) noexcept nogil:
     """A free ephemeral port towards that peer (RFC 6056 algorithm 2: random start, then the next free one); 0: none."""
-    cdef uint32_t i, at = <uint32_t>(random_next(&t.nif.random) % EPHEMERAL_COUNT)
-    for i in range(EPHEMERAL_COUNT):
+    cdef uint32_t _i, at = <uint32_t>(random_next(&t.nif.random) % EPHEMERAL_COUNT)
+    for _i in range(EPHEMERAL_COUNT):
         if (tcp_lookup(t, t.nif.addr, dst, <uint32_t>dport << 16 | (EPHEMERAL_FIRST + at)) == NULL
                 and (not t.listening or tcp_listener_find(t, <uint16_t>(EPHEMERAL_FIRST + at)) == NULL)):
             return <uint16_t>(EPHEMERAL_FIRST + at)

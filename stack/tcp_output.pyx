@@ -11,14 +11,14 @@ from dpdk_py.device cimport DEVICE_TX_L4_CSUM, FRAME_TX_L4_CSUM, frame
 
 from .netif cimport netif, netif_alloc, netif_output
 from .reassembly cimport reass_block
-from .seqnum cimport seq_gt, seq_le, seq_lt
+from .seqnum cimport seq_gt, seq_lt
 from .tcb cimport *
-from .tcp_table cimport tcp_flight_record, tcp_predict, tcp_retry_later
+from .tcp_table cimport tcp_flight_record, tcp_retry_later
 from .timer cimport NEVER, timer_by
-from .wire.checksum cimport csum_add, csum_copy, csum_fold, csum_partial, csum_pseudo
+from .wire.checksum cimport csum_copy, csum_fold, csum_partial, csum_pseudo
 from .wire.ethernet cimport ETH_HLEN
 from .wire.ipv4 cimport IPPROTO_TCP, IPV4_DF, IPV4_ECN_ECT0, IPV4_HLEN, ipv4_emit, ipv4_hdr
-from .wire.octets cimport likely, load_16, load_32, load_64, store_16, store_be16, store_be32, unlikely
+from .wire.octets cimport likely, load_32, store_16, store_be16, store_be32, unlikely
 from .wire.tcp cimport *
 
 cdef enum:
@@ -53,15 +53,15 @@ cdef void tcp_header_make(tcb *c) noexcept nogil:
 # -- windows
 
 cdef inline uint32_t tcp_window_edge(const tcb *c) noexcept nogil:
-    """The right edge of the window we could offer now; it never moves left (MUST-34), and not by little (MUST-39)."""
+    """The right edge of the window we could offer now; it never moves left (SHLD-14), and not by little (MUST-39)."""
     cdef uint32_t room, edge, step
     room = c.rcv_buf - c.rcv.held if c.rcv.held < c.rcv_buf else 0
     edge = c.rcv_nxt + room
     if <int32_t>(edge - c.rcv_adv) <= 0:
         return c.rcv_adv
-    if unlikely(room < c.rcv_buf >> 2):
+    step = c.rcv_buf >> 1 if c.rcv_buf >> 1 < c.snd_mss else c.snd_mss
+    if unlikely(room < c.rcv_buf >> 2 or room < step):
         # RFC 9293 section 3.8.6.2.2, applied where windows are small enough to be silly
-        step = c.rcv_buf >> 1 if c.rcv_buf >> 1 < c.snd_mss else c.snd_mss
         if edge - c.rcv_adv < step:
             return c.rcv_adv
     return edge

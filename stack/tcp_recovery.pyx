@@ -7,20 +7,23 @@ is marked on them and tcp_output sends again what is marked, so one loop serves 
 Deviations: tail loss probes are used without SACK too, then with the oldest segment, because without SACK a second copy
 of the newest says nothing about the ones before it.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from .seqnum cimport seq_ge, seq_gt, seq_le, seq_lt, seq_min
+from .neighbor cimport NEIGHBOR_STATIC, neighbor, neighbor_find
+from .netif cimport netif
+from .seqnum cimport seq_ge, seq_gt, seq_le, seq_lt
 from .tcb cimport *
 from .tcp_output cimport tcp_flight_size, tcp_output, tcp_retransmit, tcp_send_new, tcp_text_room
 from .tcp_table cimport tcp_predict
 from .timer cimport NEVER, timer_by
-from .wire.octets cimport likely, unlikely
+from .wire.octets cimport unlikely
 from .wire.tcp cimport tcp_opt
 
 cdef enum:
     DUP_THRESH = 3
+    R1 = 3                              # SHLD-10
     GRANULARITY_NS = 1000               # G of RFC 6298: our clock is exact, this only keeps RTO above SRTT
-    MIN_RTT_WINDOW_NS = 10000000000     # a minimum older than this is forgotten (RFC 8985 section 6.2, step 1)
+    MIN_RTT_WINDOW_S = 10               # a minimum older than this is forgotten (RFC 8985 section 6.2, step 1)
     CWND_MAX = 1 << 30
     MAX_ACK_DELAY_NS = 50000000         # how far max_ack_delay learns
     PTO_INITIAL_NS = 1000000000
@@ -58,7 +61,7 @@ cdef void tcp_rtt_sample(tcb *c, uint64_t rtt_ns, uint64_t now_ns) noexcept nogi
         c.rto_ns = c.opt.rto_min_ns
     if c.rto_ns > c.opt.rto_max_ns:
         c.rto_ns = c.opt.rto_max_ns
-    if c.min_rtt_ns == 0 or rtt_ns <= c.min_rtt_ns or now_ns - c.min_rtt_at_ns > MIN_RTT_WINDOW_NS:
+    if c.min_rtt_ns == 0 or rtt_ns <= c.min_rtt_ns or now_ns - c.min_rtt_at_ns > MIN_RTT_WINDOW_S * <uint64_t>1000000000:
         c.min_rtt_ns = rtt_ns
         c.min_rtt_at_ns = now_ns
 
@@ -489,8 +492,8 @@ cdef void tcp_tail_answered(tcb *c, uint32_t ack, bint forward, bint bare, uint6
     if seq_gt(ack, c.tlp_end_seq) or (forward and not c.sack_ok):
         # No DSACK came: the probe filled a hole, a loss like any other. Without SACK none can come.
         c.tlp_out = 0
-        tcp_enter_recovery(c, now_ns)
-        tcp_leave_recovery(c)
+        if c.opt.congestion != TCP_CC_NONE and c.recovery == TCP_RECOVERY_NONE:
+            c.ssthresh = c.cwnd = tcp_half(c, c.cwnd)       # what was in flight is not known any more
     elif bare and not forward:
         c.tlp_out = 0
 
@@ -549,6 +552,8 @@ cdef void tcp_timeout_rto(tcb *c, uint64_t now_ns) noexcept nogil:
         c.cwnd = c.snd_mss
         c.cwnd_acked = 0
     c.backoff += 1
+    if c.backoff == R1:
+        tcp_advise(c, now_ns)
     c.rto_ns = 2 * c.rto_ns if 2 * c.rto_ns < c.opt.rto_max_ns else c.opt.rto_max_ns
     c.recovery = TCP_RECOVERY_LOSS
     c.recover = c.snd_nxt
@@ -572,6 +577,15 @@ cdef void tcp_timeout_rto(tcb *c, uint64_t now_ns) noexcept nogil:
     timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
     tcp_predict(c)
     tcp_output(c, now_ns)
+
+
+cdef void tcp_advise(tcb *c, uint64_t now_ns) noexcept nogil:
+    """MUST-20, R1: tell IP that this way may be dead. Its answer is to ask for the next hop's address again."""
+    cdef netif *nif = c.table.nif
+    cdef uint32_t hop = c.remote_addr if ((c.remote_addr ^ nif.addr) & nif.mask) == 0 else nif.gateway
+    cdef neighbor *nb = neighbor_find(&nif.neighbors, hop, now_ns)
+    if nb != NULL and nb.state != NEIGHBOR_STATIC:
+        nb.refresh_ns = now_ns
 
 
 cdef void tcp_smaller_mss(tcb *c, uint32_t mss, uint64_t now_ns) noexcept nogil:

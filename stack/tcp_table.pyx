@@ -12,7 +12,7 @@ from .netif cimport netif
 from .random cimport random_next
 from .reassembly cimport reass, reass_memory
 from .tcb cimport *
-from .timer cimport NEVER, TIMER_OFF, timer_cancel, timer_init, timer_slot, timers_init
+from .timer cimport NEVER, timer_cancel, timer_init, timer_slot, timers_init
 
 cdef enum:
     LINE = 64

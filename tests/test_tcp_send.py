@@ -1,0 +1,388 @@
+"""Sending: segments, windows, probes, retransmission timeouts (RFC 9293 sections 3.7, 3.8; RFC 6298, 5681, 5482)."""
+import pytest
+from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, US, S, f, mss
+
+
+def sends(link, first, n, *, last=False, ack=PEER + 1):
+    """The next segment carries octets first..first+n of f."""
+    return link.tx(ACK | (PSH if last else 0), seq=US + 1 + first, ack=ack, text=f(first, n))
+
+
+def acks(link, n, **fields):
+    link.rx(ACK, seq=PEER + 1, ack=US + 1 + n, **fields)
+
+
+# -- no hidden waiting
+
+def test_a_send_of_one_segment_is_in_the_queue_before_send_returns(link):
+    link.established()
+    assert link.conn.send(f(0, MSS)) == MSS
+    sends(link, 0, MSS, last=True)
+
+
+def test_small_sends_do_not_wait_for_acknowledgements(link):
+    link.established()
+    for i in range(10):                                 # no Nagle algorithm, always
+        link.conn.send(f(10 * i, 10))
+        sends(link, 10 * i, 10, last=True)
+
+
+def test_a_large_send_leaves_in_full_segments_and_push_is_on_the_last(link):
+    link.established()
+    link.conn.send(f(0, 3 * MSS + 100))
+    for i in range(3):
+        sends(link, i * MSS, MSS)
+    sends(link, 3 * MSS, 100, last=True)
+    link.silent()
+
+
+def test_the_send_ring_wraps(make_link):
+    link = make_link(snd_buf=4096).established()
+    sent = 0
+    for n in (3000, 1000, 700, 3333, 4096, 1, 4095):
+        assert link.conn.send_all(f(sent, n))
+        while n:
+            size = min(n, MSS)
+            sends(link, sent, size, last=size == n)
+            sent, n = sent + size, n - size
+        acks(link, sent)
+
+
+def test_text_around_the_end_of_sequence_space(link):
+    link.established()
+    for i in range(6):
+        link.conn.send(f(i, 1))
+        sends(link, i, 1, last=True)
+    acks(link, 6)
+    assert link.conn.info()["unacked"] == 0
+
+
+# -- the peer's window
+
+def test_no_more_than_the_window_and_the_rest_when_it_moves(link):
+    link.established(window=2 * MSS)
+    link.conn.send(f(0, 4 * MSS))
+    sends(link, 0, MSS)
+    sends(link, MSS, MSS)
+    link.silent()
+    acks(link, MSS)
+    sends(link, 2 * MSS, MSS)
+    link.silent()
+    acks(link, 2 * MSS, window=65535)
+    sends(link, 3 * MSS, MSS, last=True)
+
+
+def test_a_silly_window_is_not_filled(link):
+    link.established(window=10 * MSS)
+    link.conn.send(f(0, 10 * MSS))
+    for i in range(10):
+        sends(link, i * MSS, MSS, last=i == 9)
+    link.conn.send(f(10 * MSS, 2 * MSS))
+    acks(link, 10 * MSS, window=100)
+    link.silent()                                       # 100 octets are not worth a segment
+    link.wait(60 * MS)
+    sends(link, 10 * MSS, 100)                          # but for want of better they go in the end
+
+
+def test_half_of_the_largest_window_is_worth_a_segment(link):
+    link.established(window=200)
+    link.conn.send(f(0, 500))
+    sends(link, 0, 200)
+    acks(link, 200, window=100)
+    sends(link, 200, 100)
+
+
+def test_a_window_that_shrinks_is_survived(link):
+    link.established(window=5000)
+    link.conn.send(f(0, 4000))
+    for i in range(2):
+        sends(link, i * MSS, MSS)
+    sends(link, 2 * MSS, 4000 - 2 * MSS, last=True)
+    acks(link, MSS, window=500)                         # the right edge has moved left
+    link.conn.send(f(4000, 1000))
+    link.silent()                                       # nothing new beyond it
+    acks(link, 4000, window=5000)
+    sends(link, 4000, 1000, last=True)
+
+
+# -- window probes
+
+def test_a_closed_window_is_probed_with_one_octet_and_backoff(link):
+    link.established(window=0)
+    link.conn.send(f(0, 100))
+    link.silent()
+    gaps, last = [], link.now
+    while len(gaps) < 5:
+        link.wait(1 * MS)
+        got = link.sent()
+        if got:
+            assert got.text == f(0, 1) and got.seq == link.live(US + 1)
+            gaps.append(link.now - last)
+            last = link.now
+            acks(link, 0, window=0)                     # still closed, and alive
+            link.silent()
+    assert gaps[0] >= 50 * MS and all(1.9 < b / a < 2.1 for a, b in zip(gaps, gaps[1:], strict=False))
+    acks(link, 0, window=1000)
+    sends(link, 0, 100, last=True)
+
+
+def test_a_window_may_stay_closed_for_ever_while_probes_are_answered(make_link):
+    link = make_link(user_timeout_ns=30 * S).established(window=0)
+    link.conn.send(b"x")
+    for _ in range(40):
+        link.wait(10 * S)
+        while link.sent():
+            acks(link, 0, window=0)
+    assert link.conn.state == "ESTABLISHED"
+
+
+def test_unanswered_probes_end_the_connection_after_the_user_timeout(make_link):
+    link = make_link(user_timeout_ns=30 * S).established(window=0)
+    link.conn.send(b"x")
+    link.wait(40 * S)
+    assert link.conn.error == "timeout"
+    while link.sent():
+        pass
+
+
+def test_the_probed_octet_may_be_taken(link):
+    link.established(window=0)
+    link.conn.send(f(0, 100))
+    link.wait(51 * MS)
+    link.tx(ACK | PSH, seq=US + 1, ack=PEER + 1, text=f(0, 1))
+    acks(link, 1, window=0)
+    link.silent()
+    assert link.conn.info()["unacked"] == 0
+    acks(link, 1, window=1000)
+    sends(link, 1, 99, last=True)
+
+
+def test_a_fin_alone_probes_a_closed_window_too(link):
+    link.established(window=0)
+    link.conn.close()
+    link.wait(51 * MS)
+    link.tx(ACK, seq=US, ack=PEER + 1)
+    acks(link, 0, window=10)
+    link.tx(FIN | ACK, seq=US + 1, ack=PEER + 1)
+
+
+# -- retransmission timeout
+
+
+
+def test_the_timeout_doubles_and_the_first_segment_goes_again(make_link):
+    link = make_link(rto_min_ns=200 * MS, max_ack_delay_ns=0).established()
+    link.conn.send(f(0, 10))
+    sends(link, 0, 10, last=True)
+    link.wait(1 * MS)
+    sends(link, 0, 10, last=True)                       # the tail loss probe
+    at = link.now
+    for want in (200, 400, 800, 1600):
+        while not (got := link.sent()):
+            link.wait(1 * MS)
+        assert got.text == f(0, 10)
+        assert abs(link.now - at - want * MS) <= 2 * MS
+        at = link.now
+    info = link.conn.info()
+    assert info["timeouts"] == 4 and info["backoff"] == 4 and info["cwnd"] == MSS
+    k = link.counted()
+    assert k["tx_timeout_retransmit"] == 4 and k["tx_tail_probe"] == 1
+
+
+@pytest.mark.parametrize("floor", [1, 5, 20])
+def test_rto_min_is_each_connections_own(make_link, floor):
+    link = make_link(rto_min_ns=floor * MS, max_ack_delay_ns=0).established()
+    assert link.conn.info()["rto_ns"] == max(floor * MS, 0)
+
+
+def test_karn_a_retransmitted_segment_is_not_measured(make_link):
+    link = make_link(rto_min_ns=10 * MS).established()
+    before = link.conn.info()["srtt_ns"]
+    link.conn.send(b"x")
+    link.wait(500 * MS)
+    while link.sent():
+        pass
+    acks(link, 1)
+    assert link.conn.info()["srtt_ns"] == before
+
+
+def test_the_backed_off_timeout_stays_until_a_new_measurement(make_link):
+    link = make_link(rto_min_ns=10 * MS, max_ack_delay_ns=0).established()
+    link.conn.send(b"x")
+    link.wait(50 * MS)
+    while link.sent():
+        pass
+    rto = link.conn.info()["rto_ns"]
+    assert rto >= 40 * MS
+    acks(link, 1)
+    assert link.conn.info()["rto_ns"] == rto
+    link.conn.send(b"y")
+    link.wait(1)
+    acks(link, 2)
+    assert link.conn.info()["rto_ns"] == 10 * MS
+
+
+def test_an_acknowledgement_stops_the_timer(make_link):
+    link = make_link(rto_min_ns=10 * MS).established()
+    link.conn.send(b"x")
+    sends_x = link.sent()
+    assert sends_x.text == b"x"
+    acks(link, 1)
+    link.wait(10 * S)
+    link.silent()
+
+
+def test_after_a_timeout_slow_start_sends_again_what_was_lost(make_link):
+    link = make_link(rto_min_ns=10 * MS, max_ack_delay_ns=0, sack=False).established()
+    link.conn.send(f(0, 8 * MSS))
+    for i in range(8):
+        sends(link, i * MSS, MSS, last=i == 7)
+    link.wait(2)
+    assert link.sent().seq == link.live(US + 1)         # probe: the oldest, without SACK
+    link.wait(10 * MS)
+    sends(link, 0, MSS)
+    link.silent()
+    acks(link, MSS)
+    sends(link, MSS, MSS)
+    sends(link, 2 * MSS, MSS)
+    link.silent()
+    acks(link, 3 * MSS)
+    for i in range(3, 6):
+        sends(link, i * MSS, MSS)
+    link.silent()
+
+
+def test_user_timeout_gives_up_and_says_so(make_link):
+    link = make_link(user_timeout_ns=7 * S).established()
+    link.conn.send(b"x")
+    link.wait(7 * S + 1)
+    assert link.conn.events()[-2:] == ["timeout", "closed"]
+    frames = []
+    while got := link.sent():
+        frames.append(got)
+    assert frames[-1].flags == RST | ACK
+
+
+def test_the_next_hop_is_asked_again_after_three_timeouts(make_link):
+    link = make_link(rto_min_ns=10 * MS, arp={"arp_refresh_ns": 1 << 40})
+    link.stack.net.remove_neighbor("10.0.0.2")
+    link.start_where_isn_wraps(True)
+    link.conn = link.stack.connect("10.0.0.2", 80, local_port=50000)
+    arp = link.peer.rx_burst(1, link.now)[0].data
+    assert arp[12:14] == b"\x08\x06"
+    reply = arp[6:12] + bytes.fromhex("020000000002") + arp[12:20] + b"\0\2" + bytes.fromhex("020000000002") \
+        + bytes([10, 0, 0, 2]) + arp[22:32]
+    link.peer.tx(reply)
+    link.step()
+    link.tx(2, seq=US)
+    link.rx(2 | ACK, seq=PEER, ack=US + 1, opts=mss(MSS))
+    link.tx(ACK, seq=US + 1, ack=PEER + 1)
+    link.conn.send(b"x")
+    link.wait(400 * MS)
+    kinds = [x.data[12:14] for x in link.peer.rx_burst(32, link.now)]
+    assert kinds.count(b"\x08\x06") >= 1 and kinds[:3].count(b"\x08\x06") == 0
+
+
+# -- congestion window
+
+def test_the_initial_window_is_ten_segments_then_slow_start(link):
+    link.established()
+    link.conn.send(f(0, 40 * MSS))
+    for i in range(10):
+        sends(link, i * MSS, MSS)
+    link.silent()
+    acks(link, MSS)
+    sends(link, 10 * MSS, MSS)
+    sends(link, 11 * MSS, MSS)
+    link.silent()
+
+
+def test_congestion_none_is_held_back_by_the_peer_alone(make_link):
+    link = make_link(congestion="none").established(window=40 * MSS)
+    link.conn.send(f(0, 44 * MSS))
+    for i in range(40):
+        sends(link, i * MSS, MSS)
+    link.silent()
+
+
+def test_after_a_long_silence_the_window_starts_again(make_link):
+    link = make_link(snd_buf=1 << 18, rto_min_ns=10 * MS).established()
+    done = 0
+    for _ in range(4):
+        link.conn.send(f(done, 20 * MSS))
+        while got := link.sent():
+            done = (got.seq - link.live(US + 1)) % 2**32 + len(got.text)
+            acks(link, done)
+    assert link.conn.info()["cwnd"] > 20 * MSS
+    link.wait(5 * S)
+    link.conn.send(b"x")
+    assert link.conn.info()["cwnd"] == 10 * MSS
+
+
+# -- a device that refuses
+
+def test_a_full_device_is_counted_and_tried_again(make_link):
+    from segments import OUR_MAC, PEER_MAC
+
+    from dpdk_py.pair import pair
+    link = make_link()
+    link.established()
+    held = []
+    while link.conn.send(b"x" * 10):
+        if link.stack.counters()["refused_below"]:
+            break
+        held.append(1)
+        if len(held) > 3000:
+            pytest.skip("the pair never fills up")
+    frames = []
+    while got := link.sent():
+        frames.append(got)
+    link.step()
+    while got := link.sent():
+        frames.append(got)
+    assert sum(len(x.text) for x in frames) >= 10 * (len(held) + 1)
+    assert [x.seq for x in frames] == sorted((x.seq for x in frames), key=lambda s: (s - link.live(US)) % 2**32)
+    assert pair and OUR_MAC and PEER_MAC
+
+
+# -- keepalive
+
+def test_keepalive_is_off_by_default(link):
+    link.established()
+    link.wait(24 * 3600 * S)
+    link.silent()
+
+
+def test_keepalive_asks_only_when_idle_and_gives_up_unanswered(make_link):
+    link = make_link(keep_idle_ns=100 * S, keep_interval_ns=10 * S, keep_count=3).established()
+    link.wait(60 * S)
+    link.rx(ACK, seq=PEER + 1, ack=US + 1, text=b"x")
+    link.tx(ACK, seq=US + 1, ack=PEER + 2)
+    link.wait(99 * S)
+    link.silent()
+    link.wait(1 * S)
+    link.tx(ACK, seq=US, ack=PEER + 2)
+    link.rx(ACK, seq=PEER + 2, ack=US + 1)              # answered
+    link.wait(100 * S)
+    for _ in range(3):                                  # a lost answer is not the end
+        link.tx(ACK, seq=US, ack=PEER + 2)
+        link.wait(10 * S)
+    link.tx(RST | ACK, seq=US + 1, ack=PEER + 2)
+    assert link.conn.error == "timeout"
+
+
+def test_the_peers_keepalive_is_answered(link):
+    link.established()
+    link.rx(ACK, seq=PEER, ack=US + 1)
+    link.tx(ACK, seq=US + 1, ack=PEER + 1)
+    link.rx(ACK, seq=PEER, ack=US + 1, text=b"\0")      # some send an old octet
+    link.tx(ACK, seq=US + 1, ack=PEER + 1)
+
+
+# -- what the user sets
+
+def test_ttl_and_tos_are_the_users(make_link):
+    link = make_link(ttl=7, tos=0x28).established()
+    link.conn.send(b"x")
+    got = link.sent()
+    assert got.tos == 0x28 and got.frame[14 + 8] == 7
