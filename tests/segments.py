@@ -192,7 +192,7 @@ class Link:
         if self.iss is None and flags & SYN:
             self.iss = (got.seq - (seq - US)) % 2**32
         assert flag_names(got.flags) == flag_names(flags), f"{got}, expected {want}"
-        off = (got.seq - self.iss + 2**31) % 2**32 - 2**31
+        off = (got.seq - (self.iss or 0) + 2**31) % 2**32 - 2**31
         assert got.seq == self.live(seq), f"{got}: seq is US{off:+}, expected {want}"
         if ack is None:
             assert not got.flags & ACK
