@@ -22,7 +22,7 @@ help:
 
 # the command and the metadata; the modules are built in place by `build`
 .venv/.installed: .venv/.ready
-	@FIXWIRE_METADATA=1 $(PY) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@FIXWIRE_METADATA=1 $(PY) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --config-settings editable_mode=compat -e .
 	@touch $@
 
 ## make build         everything in .venv, extension modules in place (FIXWIRE_WITH_DPDK=auto|0|1, FIXWIRE_DEBUG=1)

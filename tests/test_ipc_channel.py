@@ -117,7 +117,8 @@ def test_counters_may_start_anywhere(tmp_path, start):
 
 
 @pytest.mark.parametrize("at, value, side", [
-    (HEAD, 1 << 40, "batch"), (HEAD, 1 << 40, "reader"), (HEAD, 2**64 - 1, "reader"), (FIRST_SLOT, 1 << 31, "reader"), (FIRST_SLOT, 65, "reader"),
+    (HEAD, 1 << 40, "batch"), (HEAD, 1 << 40, "reader"), (HEAD, 2**64 - 1, "reader"),
+    (FIRST_SLOT, 1 << 31, "reader"), (FIRST_SLOT, 65, "reader"),
     (TAIL, 1 << 40, "writer"), (TAIL, 50, "writer")])
 def test_what_a_peer_writes_over_the_counters_is_reported_not_followed(tmp_path, at, value, side):
     with Writer("c", 64, 8, create=True, directory=tmp_path) as w, Reader("c", directory=tmp_path) as r:
