@@ -40,4 +40,5 @@ cdef class Device:
     cdef int change_mtu(self, int mtu) except -1    # the default refuses
     cdef int require_open(self) except -1
 
+cdef void complete_checksums(uint8_t *p, uint32_t n, uint16_t flags) noexcept nogil
 cdef int mac_from(object value, uint8_t *mac) except -1

@@ -10,16 +10,28 @@ from collections import namedtuple
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from dpdk_py.device cimport (
-    DEVICE_TX_IP_CSUM, DEVICE_TX_L4_CSUM, FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_stats, frame,
+    DEVICE_TX_IP_CSUM, DEVICE_TX_L4_CSUM, FRAME_RX_PARTIAL, FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_stats,
+    frame,
 )
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
+
+from stack.wire.octets cimport load_be16, store_be16
 
 from dpdk_py.errors import DeviceError
 
 BURST = 64
 MTU_MIN = 68            # RFC 791: every module must forward a datagram of 68 octets
 MTU_MAX = 65535         # IPv4 total length is 16 bits
+
+cdef enum:
+    VLAN_HLEN = 4
+    ETHERTYPE_VLAN = 0x8100         # IEEE 802.1Q
+    ETHERTYPE_QINQ = 0x88a8         # IEEE 802.1ad
+    ETHERTYPE_IPV4 = 0x0800
+    ETHERTYPE_IPV6 = 0x86dd
+    IPPROTO_TCP = 6
+    IPPROTO_UDP = 17
 
 Frame = namedtuple("Frame", "data ts_ns ts_source flags vlan_tci")
 Frame.__doc__ = """One received frame, copied: `data` (bytes, from the Ethernet header, no FCS), `ts_ns` and its
@@ -65,6 +77,67 @@ cdef int mac_from(object value, uint8_t *mac) except -1:
         raise ValueError(f"MAC address {value!r} must be six octets, as bytes or as 02:00:00:00:00:01")
     memcpy(mac, <const uint8_t *>octets, 6)
     return 0
+
+
+# -- checksums left to a device
+
+cdef uint16_t sum_octets(const uint8_t *p, uint32_t n) noexcept nogil:
+    """The Internet checksum's sum of `n` octets, folded, not inverted (RFC 1071)."""
+    cdef uint64_t total = 0
+    cdef uint32_t i = 0
+    while i + 1 < n:
+        total += load_be16(p + i)
+        i += 2
+    if n & 1:
+        total += <uint32_t>p[n - 1] << 8
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return <uint16_t>total
+
+
+cdef void complete_checksums(uint8_t *p, uint32_t n, uint16_t flags) noexcept nogil:
+    """Puts into a frame of `n` octets what its `flags` leave to a device, behind any tags.
+
+    Whoever changes a frame or keeps it without its flags does this first: afterwards nobody could tell damage from a
+    sum that was never there. What is not TCP or UDP over IPv4 or IPv6, or is cut, is left alone.
+    """
+    cdef uint32_t at = 12
+    cdef uint32_t hlen, length, field
+    cdef uint8_t protocol
+    cdef uint16_t kind, csum
+    while at + 2 <= n and load_be16(p + at) in (ETHERTYPE_VLAN, ETHERTYPE_QINQ):
+        at += VLAN_HLEN
+    if at + 2 > n:
+        return
+    kind = load_be16(p + at)
+    p += at + 2
+    n -= at + 2
+    if kind == ETHERTYPE_IPV4 and n >= 20:
+        hlen = (p[0] & 15) * 4
+        length = load_be16(p + 2)
+        protocol = p[9]
+        if hlen < 20 or length < hlen or length > n:
+            return
+        if flags & FRAME_TX_IP_CSUM:
+            store_be16(p + 10, 0)
+            store_be16(p + 10, ~sum_octets(p, hlen))
+    elif kind == ETHERTYPE_IPV6 and n >= 40:
+        hlen = 40
+        length = 40 + load_be16(p + 4)
+        protocol = p[6]
+        if length > n:
+            return
+    else:
+        return
+    if not flags & (FRAME_TX_L4_CSUM | FRAME_RX_PARTIAL):
+        return
+    field = 16 if protocol == IPPROTO_TCP else 6
+    if protocol not in (IPPROTO_TCP, IPPROTO_UDP) or length - hlen < field + 2:
+        return
+    csum = ~sum_octets(p + hlen, length - hlen)     # the field holds the pseudo-header's sum
+    if protocol == IPPROTO_UDP and csum == 0:
+        csum = 0xffff                               # RFC 768: all zeros would mean no checksum
+    store_be16(p + hlen + field, csum)
 
 
 cdef class Device:

@@ -8,27 +8,19 @@ Time is the caller's now_ns alone. A frame that goes on at once goes on in place
 double, is a copy in a buffer of our own, so a bad network never holds the inner device's buffers. Frames waiting to be
 sent leave in the next rx_burst or tx_burst after they are due.
 """
-from dpdk_py.base cimport Device, closed_ops
+from dpdk_py.base cimport Device, closed_ops, complete_checksums
 from dpdk_py.device cimport (
     FRAME_HEADROOM, FRAME_RX_IP_BAD, FRAME_RX_IP_GOOD, FRAME_RX_L4_BAD, FRAME_RX_L4_GOOD, FRAME_RX_PARTIAL, FRAME_SLACK,
     FRAME_TX_IP_CSUM, FRAME_TX_L4_CSUM, device, device_ops, frame,
 )
-from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.stdlib cimport posix_memalign
 
-from stack.wire.octets cimport load_be16, store_be16
-
 cdef enum:
     ETHERNET_HLEN = 14
     VLAN_HLEN = 4
-    ETHERTYPE_VLAN = 0x8100         # IEEE 802.1Q
-    ETHERTYPE_QINQ = 0x88a8         # IEEE 802.1ad
-    ETHERTYPE_IPV4 = 0x0800
-    ETHERTYPE_IPV6 = 0x86dd
-    IPPROTO_TCP = 6
-    IPPROTO_UDP = 17
     RX_CSUM_FLAGS = FRAME_RX_IP_GOOD | FRAME_RX_IP_BAD | FRAME_RX_L4_GOOD | FRAME_RX_L4_BAD | FRAME_RX_PARTIAL
     BURST = 32
 
@@ -155,67 +147,10 @@ cdef inline void slot_give_back(impair_line *l, uint8_t *slot) noexcept nogil:
 
 # -- damage
 
-cdef uint16_t sum_octets(const uint8_t *p, uint32_t n) noexcept nogil:
-    """The Internet checksum's sum of `n` octets, folded, not inverted (RFC 1071)."""
-    cdef uint64_t total = 0
-    cdef uint32_t i = 0
-    while i + 1 < n:
-        total += load_be16(p + i)
-        i += 2
-    if n & 1:
-        total += <uint32_t>p[n - 1] << 8
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return <uint16_t>total
-
-
-cdef void complete_checksums(frame *f) noexcept nogil:
-    """Puts in what a device was still to compute, behind any tags, so that damage can be told from a missing sum."""
-    cdef uint8_t *p = f.data
-    cdef uint32_t n = f.len
-    cdef uint32_t at = 12
-    cdef uint32_t hlen, length, field
-    cdef uint8_t protocol
-    cdef uint16_t kind, csum
-    while at + 2 <= n and load_be16(p + at) in (ETHERTYPE_VLAN, ETHERTYPE_QINQ):
-        at += VLAN_HLEN
-    if at + 2 > n:
-        return
-    kind = load_be16(p + at)
-    p += at + 2
-    n -= at + 2
-    if kind == ETHERTYPE_IPV4 and n >= 20:
-        hlen = (p[0] & 15) * 4
-        length = load_be16(p + 2)
-        protocol = p[9]
-        if hlen < 20 or length < hlen or length > n:
-            return
-        if f.flags & FRAME_TX_IP_CSUM:
-            store_be16(p + 10, 0)
-            store_be16(p + 10, ~sum_octets(p, hlen))
-    elif kind == ETHERTYPE_IPV6 and n >= 40:
-        hlen = 40
-        length = 40 + load_be16(p + 4)
-        protocol = p[6]
-        if length > n:
-            return
-    else:
-        return
-    if not f.flags & (FRAME_TX_L4_CSUM | FRAME_RX_PARTIAL):
-        return
-    field = 16 if protocol == IPPROTO_TCP else 6
-    if protocol not in (IPPROTO_TCP, IPPROTO_UDP) or length - hlen < field + 2:
-        return
-    csum = ~sum_octets(p + hlen, length - hlen)     # the field holds the pseudo-header's sum
-    if protocol == IPPROTO_UDP and csum == 0:
-        csum = 0xffff                               # RFC 768: all zeros would mean no checksum
-    store_be16(p + hlen + field, csum)
-
-
 cdef void damage(frame *f, uint64_t r) noexcept nogil:
     """Turns one bit over; nobody vouches for the checksums any more."""
     if f.flags & (FRAME_RX_PARTIAL | FRAME_TX_L4_CSUM | FRAME_TX_IP_CSUM):
-        complete_checksums(f)
+        complete_checksums(f.data, f.len, f.flags)
     f.flags &= ~(RX_CSUM_FLAGS | FRAME_TX_L4_CSUM | FRAME_TX_IP_CSUM)
     if f.len:
         f.data[(r >> 3) % f.len] ^= 1 << (r & 7)

@@ -4,12 +4,13 @@ Reading and writing files may wait for a disk, so neither belongs under a sessio
 replay and tests, and PcapWriter beside a live session is opened with drop_when_full and flushed by its owner between
 steps. The file formats are in capture.pyx and recording.pyx.
 """
-from dpdk_py.base cimport Device, closed_ops, mac_from
+from dpdk_py.base cimport Device, closed_ops, complete_checksums, mac_from
 from dpdk_py.capture cimport (
     CAPTURE_AGAIN, CAPTURE_IN, CAPTURE_OUT, CAPTURE_PACKET, PcapReader, capture_next,
 )
 from dpdk_py.device cimport (
-    FRAME_HEADROOM, FRAME_RX_VLAN, FRAME_SLACK, FRAME_TS_NONE, FRAME_TS_REALTIME, device, device_ops, frame,
+    FRAME_HEADROOM, FRAME_RX_PARTIAL, FRAME_RX_VLAN, FRAME_SLACK, FRAME_TS_NONE, FRAME_TS_REALTIME, FRAME_TX_IP_CSUM,
+    FRAME_TX_L4_CSUM, device, device_ops, frame,
 )
 from dpdk_py.recording cimport PcapngWriter, capture_put, capture_record_len, capture_room
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -24,6 +25,7 @@ cdef enum:
     VLAN_HLEN = 4
     TX_SLOTS = 256
     RECORD_BURST = 32
+    RECORD_DATA = 28        # where the frame begins in an enhanced packet block
     VLAN_TAG = 0x10000      # capture_put: a tag was stripped, its TCI below
 
 cdef device_ops pcap_ops
@@ -217,12 +219,24 @@ cdef class PcapDevice(Device):
 
 # -- PcapWriter
 
+cdef inline void record(pcap_recorder *s, const frame *f, uint64_t now_ns, uint32_t direction) noexcept nogil:
+    """Nothing in a file tells of flags: a stripped tag is put back and a checksum left to a device is completed."""
+    cdef uint32_t tag = VLAN_TAG | f.vlan_tci if f.flags & FRAME_RX_VLAN else 0
+    cdef uint8_t *block
+    cdef uint32_t octets
+    if not capture_put(s.out, f.data, f.len, <int64_t>now_ns + s.utc_offset_ns, direction, tag):
+        return
+    if f.flags & (FRAME_RX_PARTIAL | FRAME_TX_L4_CSUM | FRAME_TX_IP_CSUM):
+        octets = f.len + (VLAN_HLEN if tag and f.len >= 12 else 0)
+        block = s.out.buf + s.out.used - capture_record_len(octets, direction)
+        complete_checksums(block + RECORD_DATA, octets, f.flags)
+
+
 cdef int recorder_rx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
     cdef pcap_recorder *s = <pcap_recorder *>d.self
     cdef int i, got = s.inner.ops.rx_burst(s.inner, frames, n, now_ns)
     for i in range(got):
-        capture_put(s.out, frames[i].data, frames[i].len, <int64_t>now_ns + s.utc_offset_ns, CAPTURE_IN,
-                    VLAN_TAG | frames[i].vlan_tci if frames[i].flags & FRAME_RX_VLAN else 0)
+        record(s, &frames[i], now_ns, CAPTURE_IN)
         d.stats.rx_octets += frames[i].len
     d.stats.rx_frames += got
     return got
@@ -250,7 +264,7 @@ cdef int recorder_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noe
         for i in range(count):
             used[i] = s.out.used
             packets[i] = s.out.packets
-            capture_put(s.out, frames[done + i].data, octets[i], <int64_t>now_ns + s.utc_offset_ns, CAPTURE_OUT, 0)
+            record(s, &frames[done + i], now_ns, CAPTURE_OUT)
         taken = s.inner.ops.tx_burst(s.inner, frames + done, count, now_ns)
         for i in range(taken):
             d.stats.tx_octets += octets[i]
@@ -293,9 +307,9 @@ cdef class PcapWriter(Device):
     """A device around `inner` that records every frame received and every frame taken, to a pcapng file.
 
     Times are now_ns + utc_offset_ns, never the frame's own stamp, so the same run gives the same octets. A stripped tag
-    is put back in the file. A frame whose checksum the device was to compute is recorded with what it held. `buffer` octets are filled before the burst that
-    finds it full writes it to the file; with `drop_when_full` that burst goes on, counts `dropped`, and only flush()
-    writes. Closing it closes the file, not the inner device.
+    is put back in the file, and a checksum left to the device is completed there, so that the file can be replayed.
+    `buffer` octets are filled before the burst that finds it full writes it to the file; with `drop_when_full` that
+    burst goes on, counts `dropped`, and only flush() writes. Closing it closes the file, not the inner device.
     """
 
     def __init__(self, Device inner not None, path, *, int64_t utc_offset_ns=0, buffer=1 << 20, drop_when_full=False):

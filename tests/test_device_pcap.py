@@ -12,6 +12,7 @@ import pytest
 from dpdk_py import DeviceError, PcapDevice, PcapError, PcapngWriter, PcapReader, PcapWriter, open_device
 from dpdk_py.pair import pair
 
+FRAME_RX_L4_GOOD, FRAME_RX_PARTIAL, FRAME_TX_L4_CSUM = 1 << 2, 1 << 5, 1 << 9      # device.pxd
 ROOT = pathlib.Path(__file__).parent.parent
 PCAPS = ROOT / "pcaps"
 TSHARK = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
@@ -435,6 +436,22 @@ def test_a_frame_the_inner_device_refused_is_not_recorded(tmp_path):
         assert w.tx(FRAMES[4], 4)
         assert w.stats()["tx_full"] == 2
     assert [p.ts_ns for p in read(tmp_path / "f")[0]] == [0, 1, 4]
+
+
+@pytest.mark.parametrize("vlan", [None, 5])
+def test_a_checksum_left_to_the_device_is_whole_in_the_file_only(tmp_path, vlan):
+    whole = make.Flow(vlan=vlan).segment(True, make.PSH | make.ACK, b"8=FIX.4.4\x01")
+    at = 14 + (4 if vlan else 0)
+    pseudo = whole[at + 12:at + 20] + struct.pack(">HH", 6, len(whole) - at - 20)
+    total = sum(struct.unpack(">6H", pseudo))
+    partial = whole[:at + 36] + struct.pack(">H", (total & 0xFFFF) + (total >> 16)) + whole[at + 38:]
+    assert partial != whole
+    a, b = pair(offload=True)
+    with PcapWriter(a, tmp_path / "out") as out, PcapWriter(b, tmp_path / "in") as inbound:
+        out.tx(partial, flags=FRAME_TX_L4_CSUM)
+        got = inbound.rx_burst()[0]
+        assert got.data == partial and got.flags == FRAME_RX_L4_GOOD | FRAME_RX_PARTIAL
+    assert [read(tmp_path / name)[0][0].data for name in ("out", "in")] == [whole, whole]
 
 
 def test_a_full_buffer_is_written_out_or_counted(tmp_path):
