@@ -19,7 +19,7 @@ DICTIONARY = pathlib.Path(netns.ROOT / "../shared/dictionaries/FIX44.xml").resol
 CHECKED = ["--dictionary", str(DICTIONARY)] if DICTIONARY.exists() else []
 DEVICES = [pytest.param("afpacket:us0", id="afpacket"),
            pytest.param("dpdk:net_af_packet0,iface=us0", id="dpdk", marks=pytest.mark.dpdk)]
-HAVE = {b.name: b for b in dpdk_py.backends()}
+MODULE = {"afpacket": "dpdk_py.afpacket", "dpdk": "dpdk_py.port"}
 N = 1000
 PORT = 9876
 
@@ -32,9 +32,8 @@ def link():
 
 @pytest.fixture(params=DEVICES)
 def device(request):
-    backend = HAVE[request.param.partition(":")[0]]
-    if not backend.available:
-        pytest.skip(f"{backend.name}: {backend.why}")
+    # Not backends(): what this user may not do here it may in the namespace.
+    pytest.importorskip(MODULE[request.param.partition(":")[0]], exc_type=ImportError)
     return request.param
 
 
