@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.session import GatewaySession
-    from gateway.strategy import Message
+    from gateway.python import MessageView
 
 
 class Follower:
     def __init__(self) -> None:
         self.last_e8 = 0
 
-    def on_message(self, session: GatewaySession, msg: Message) -> None:
+    def on_message(self, session: GatewaySession, msg: MessageView) -> None:
         if msg.MsgType != "W":                          # MarketDataSnapshotFullRefresh
             return
-        price_e8, size = msg.price_e8(270), msg.int(271)
+        price_e8, size = msg.get_e8(270), msg.get_int(271)
         if self.last_e8:
             session.order_new(msg[55], "1" if price_e8 < self.last_e8 else "2", size, price_e8)
         self.last_e8 = price_e8
@@ -44,7 +44,7 @@ class Venue:
         self.show(session)
         self.show(session)
 
-    def on_message(self, session: GatewaySession, msg: Message) -> None:
+    def on_message(self, session: GatewaySession, msg: MessageView) -> None:
         print(bytes(msg).replace(b"\x01", b"|").decode())
         self.show(session)
 

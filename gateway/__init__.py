@@ -9,7 +9,7 @@ from typing import Any
 
 _MODULE = {
     "BAD_ORDER": "strategy", "CallbackStrategy": "callback", "Engine": "engine", "GatewaySession": "session",
-    "Message": "strategy", "NOT_LOGGED_ON": "strategy", "PythonStrategy": "strategy", "REFUSED": "strategy",
+    "MessageView": "python", "NOT_LOGGED_ON": "strategy", "PythonStrategy": "python", "REFUSED": "strategy",
     "RISK_KILLED": "strategy", "RISK_NOTIONAL": "strategy", "RISK_QTY": "strategy", "RISK_RATE": "strategy",
     "SENT": "strategy", "Strategy": "strategy", "TOO_LONG": "strategy", "Trace": "trace", "VERDICTS": "strategy",
     "WOULD_BLOCK": "strategy", "WrongThread": "errors",

@@ -48,11 +48,11 @@ class PythonTrader:
         self.trade(session)
 
     def on_message(self, session: Any, msg: Any) -> None:
-        if msg.MsgType != "8" or msg.int(11) != self.out:
+        if msg.MsgType != "8" or msg.get_int(11) != self.out:
             self.mismatched += 1
             return
         self.executions += 1
-        self.position += msg.int(32) if msg[54] == "1" else -msg.int(32)
+        self.position += msg.get_int(32) if msg[54] == "1" else -msg.get_int(32)
         if self.executions == self.warm_up and self.on_call is not None:
             self.on_call()
         if self.sent < self.wanted:

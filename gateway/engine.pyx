@@ -7,7 +7,6 @@ loop never takes the GIL to look for them.
 import collections
 import ipaddress
 import logging
-import os
 import sys
 import threading
 
@@ -20,7 +19,7 @@ from fix.encode cimport fix_writer, fix_writer_alloc, fix_writer_free
 from fix.message cimport fix_msg
 from fix.parse cimport fix_msg_alloc, fix_msg_free
 from fix.session cimport (
-    FIX_ACCEPTOR, FIX_ID_MAX, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new)
+    FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new)
 from fix.store cimport fix_store, memory_store_new, store_free
 from stack.face cimport Stack
 from stack.netif cimport netif_start
@@ -29,12 +28,14 @@ from stack.timer cimport timer_init, timer_set, timer_slot, timers_init
 from gateway.clock cimport clock_ns, clock_utc_offset_ns
 from gateway.connection cimport engine_listen, slot_abort, slot_wire
 from gateway.loop cimport engine_run, engine_step
-from gateway.session cimport GatewaySession
+from gateway.session cimport GatewaySession, configure, copy_id
 from gateway.slab cimport (
     ENGINE_ANONYMOUS, ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, ENGINE_STOPPED, ENGINE_STOPPING, ENGINE_STRATEGIES,
     EV_STRATEGY_DISABLED, NEEDS_PYTHON, WAKE_ANONYMOUS, WAKE_SLOT, WAKE_STRATEGY, engine, engine_event, engine_note,
     flag_clear, flag_set, flags_of, message_record, slot, strategy_slot)
-from gateway.strategy cimport PythonStrategy, Strategy
+from gateway.python cimport PythonStrategy
+from gateway.strategy cimport Strategy
+from gateway.thread cimport pin, signals_give, signals_take, unpin
 from gateway.trace cimport TRACE_ALL, Trace
 
 from gateway.errors import WrongThread
@@ -42,37 +43,6 @@ from gateway.session import VERSIONS
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept nogil
-
-cdef extern from *:
-    """
-    #include <signal.h>
-    #include <string.h>
-    /* SIGINT and SIGTERM set ENGINE_STOP of the engines that run; a second one ends the process as if we had no handler. */
-    static uint32_t *fw_stop_flags[8];
-    static volatile sig_atomic_t fw_stop_signals;
-    static struct sigaction fw_old_int, fw_old_term;
-    static void fw_on_signal(int n) {
-        if (fw_stop_signals++) { signal(n, SIG_DFL); raise(n); return; }    /* delivered when this handler returns */
-        for (int i = 0; i < 8; i++)
-            if (fw_stop_flags[i]) __atomic_fetch_or(fw_stop_flags[i], 1u, __ATOMIC_SEQ_CST);
-    }
-    static void fw_signals_take(uint32_t *a, uint32_t *b) {
-        struct sigaction s;
-        memset(&s, 0, sizeof s);
-        s.sa_handler = fw_on_signal;
-        fw_stop_flags[0] = a; fw_stop_flags[1] = b; fw_stop_signals = 0;
-        sigaction(SIGINT, &s, &fw_old_int);
-        sigaction(SIGTERM, &s, &fw_old_term);
-    }
-    static int fw_signals_give(void) {
-        sigaction(SIGINT, &fw_old_int, 0);
-        sigaction(SIGTERM, &fw_old_term, 0);
-        fw_stop_flags[0] = fw_stop_flags[1] = 0;
-        return fw_stop_signals;
-    }
-    """
-    void signals_take "fw_signals_take"(uint32_t *a, uint32_t *b) noexcept nogil
-    int signals_give "fw_signals_give"() noexcept nogil
 
 log = logging.getLogger("fixwire.gateway")
 
@@ -82,6 +52,7 @@ EVENTS = {1: "logon", 2: "logout", 3: "disconnect", 4: "rejected", 5: "resend re
 
 cdef enum:
     CALLS_MAX = 1024
+    CONNECT_NS = 10_000_000_000     # a SYN without an answer is given up and tried again, later and from another port
     LOOK_NS = 100_000_000           # how often a run looks whether a callback of the stack's Python face has raised
     TRACEBACKS_A_SECOND = 10
     GIL_SLICE_NS = 50_000
@@ -91,59 +62,10 @@ cdef dict counters(dict found, str prefix):
     return {f"{prefix}{name}": value for name, value in found.items() if isinstance(value, int)}
 
 
-cdef int copy_id(char *to, object text, str what) except -1:
-    cdef bytes octets = text.encode("latin-1") if isinstance(text, str) else bytes(text)
-    if not octets or len(octets) > FIX_ID_MAX or b"\x01" in octets or b"\x00" in octets:
-        raise ValueError(f"{what} is {text!r}, must be 1 to {FIX_ID_MAX} characters without SOH")
-    memcpy(to, <const char *>octets, len(octets))
-    return 0
-
-
-cdef char *id_field(fix_session_config *c, str name):
-    """Where this identification goes; NULL: it is none."""
-    if name == "SenderSubID":
-        return c.SenderSubID
-    if name == "TargetSubID":
-        return c.TargetSubID
-    if name == "SenderLocationID":
-        return c.SenderLocationID
-    if name == "TargetLocationID":
-        return c.TargetLocationID
-    if name == "Username":
-        return c.Username
-    if name == "Password":
-        return c.Password
-    return NULL
-
-
 cdef object idle_code(str idle):
     if idle not in ("spin", "yield", "sleep"):
         raise ValueError(f"idle is {idle!r}, must be 'spin', 'yield' or 'sleep'")
     return ("spin", "yield", "sleep").index(idle)
-
-
-cdef dict pin(int core):
-    """This thread to `core`, every other thread of the process off it. -> {thread: cores before}."""
-    cores = os.sched_getaffinity(0)
-    if core not in cores:
-        raise ValueError(f"core is {core}, this process may use {', '.join(map(str, sorted(cores)))}")
-    before = {}
-    mine = threading.get_native_id()
-    for tid in map(int, os.listdir("/proc/self/task")):
-        try:
-            before[tid] = os.sched_getaffinity(tid)
-            os.sched_setaffinity(tid, {core} if tid == mine else (before[tid] - {core} or before[tid]))
-        except ProcessLookupError:
-            pass
-    return before
-
-
-cdef void unpin(dict before):
-    for tid, cores in before.items():
-        try:
-            os.sched_setaffinity(tid, cores)
-        except OSError:
-            pass
 
 
 cdef class Engine:
@@ -192,6 +114,8 @@ cdef class Engine:
         e.max_slots = sessions
         e.logon_timeout_ns = 10_000_000_000
         e.options = self.stack.defaults
+        if tcp is None or "syn_timeout_ns" not in tcp:
+            e.options.syn_timeout_ns = CONNECT_NS
         e.follow_utc = utc_offset_ns is None
         e.utc_offset_ns = clock_utc_offset_ns() if utc_offset_ns is None else utc_offset_ns
         e.utc_read_ns = clock_ns()
@@ -244,7 +168,7 @@ cdef class Engine:
 
     def clock(self):
         """Time for the stack's Python face: the running step's, else the host's."""
-        return self.e.now_ns if self.e != NULL and (self.running or self.stepping) else clock_ns()
+        return self.e.now_ns if self.running or self.stepping or self.given_time else clock_ns()
 
     @property
     def now_ns(self):
@@ -324,7 +248,7 @@ cdef class Engine:
         config.HeartBtInt = HeartBtInt
         config.reset_on_logon = ResetOnLogon
         config.logon_timeout_ns = <uint64_t>(logon_timeout_s * 1e9)
-        self.configure(&config, more)
+        configure(&config, more)
         for other in self.sessions:
             if (other.SenderCompID, other.TargetCompID, other.BeginString, other.role) == (
                     SenderCompID, TargetCompID, BeginString, role):
@@ -371,49 +295,17 @@ cdef class Engine:
         self.sessions.append(session)
         return session
 
-    cdef int configure(self, fix_session_config *c, dict more) except -1:
-        """Keywords of add_session beyond its own: the session's configuration by name."""
-        for name, value in more.items():
-            if id_field(c, name) != NULL:
-                copy_id(id_field(c, name), value, name)
-            elif name == "DefaultApplVerID":
-                c.DefaultApplVerID[0] = <char>ord(value)
-            elif name == "timestamp_digits":
-                if value not in (0, 3, 6, 9):
-                    raise ValueError(f"timestamp_digits is {value!r}, must be 0, 3, 6 or 9")
-                c.timestamp_digits = value
-            elif name == "reset_on_logout":
-                c.reset_on_logout = value
-            elif name == "reset_on_disconnect":
-                c.reset_on_disconnect = value
-            elif name == "check_comp_id":
-                c.check_comp_id = value
-            elif name == "check_latency":
-                c.check_latency = value
-            elif name == "max_latency_s":
-                c.max_latency_ns = <uint64_t>(value * 1e9)
-            elif name == "logout_timeout_s":
-                c.logout_timeout_ns = <uint64_t>(value * 1e9)
-            elif name == "next_expected":
-                c.next_expected = value
-            elif name == "last_processed":
-                c.last_processed = value
-            elif name == "max_message":
-                c.max_message = value
-            elif name == "step_messages":
-                c.step_messages = value
-            else:
-                raise TypeError(f"add_session() got an unexpected keyword argument {name!r}")
-        return 0
-
     # -- running
 
     cdef object start(self, uint64_t now_ns):
-        """Once, before the first step; again after a stop."""
+        """Once, before the first step, and in a run() after a stop."""
         cdef uint32_t i
-        if flags_of(self.e) & ENGINE_STOPPED:
+        if self.running and flags_of(self.e) & ENGINE_STOPPED:
             flag_clear(self.e, ENGINE_STOP | ENGINE_STOPPING | ENGINE_STOPPED)
+            self.started = self.ended = False
             for i in range(self.e.n_slots):
+                self.e.slots[i].connect_ns = now_ns
+                self.e.slots[i].backoff_ns = self.e.slots[i].reconnect_ns
                 timer_set(&self.e.due, &self.e.slots[i].wake, now_ns)
         if self.started:
             return
@@ -428,6 +320,7 @@ cdef class Engine:
     cdef object attend(self):
         """What a flag asked for: log errors and apply their policy, call what was submitted."""
         cdef Strategy strategy
+        self.look()
         if flags_of(self.e) & ENGINE_ERROR:
             flag_clear(self.e, ENGINE_ERROR)
             for strategy in self.strategies:
@@ -448,8 +341,8 @@ cdef class Engine:
                     if strategy.on_call is not None:
                         strategy.on_call()
 
-        if flags_of(self.e) & ENGINE_STOPPED and self.started:
-            self.started = False
+        if flags_of(self.e) & ENGINE_STOPPED and not self.ended:
+            self.ended = True
             for strategy in self.strategies:
                 strategy.on_stop(self.e.now_ns)
 
@@ -490,26 +383,50 @@ cdef class Engine:
         self.mine()
         if self.running or self.stepping:
             raise RuntimeError("step() inside a callback of this engine")
-        now = clock_ns() if now_ns is None else now_ns
+        self.given_time = now_ns is not None
+        now = now_ns if self.given_time else clock_ns()
         self.e.owner = PyThread_get_thread_ident()
         self.start(now)
         self.stepping = True
         with nogil:
             done = engine_step(self.e, now)
         self.stepping = False
-        self.look()
-        if flags_of(self.e) & NEEDS_PYTHON:
+        if self.stack.failure is not None or flags_of(self.e) & NEEDS_PYTHON:
             self.attend()
             if flags_of(self.e) & ENGINE_STOPPED and self.fatal is not None:
                 exc, self.fatal = self.fatal, None
                 raise exc
         return done != 0
 
-    def run(self, *, core=None, bint signals=True, Engine beside=None, seconds=None):
+    cdef int turn(self, Engine beside, int idle, bint hold, uint64_t until) except -1:
+        """Run until both have stopped. Makes no Python object unless a flag asks for Python."""
         cdef engine *es[2]
-        cdef int n = 1, idle = idle_code(self.idle)
+        cdef int n = 1 if beside is None else 2
+        es[0] = self.e
+        es[1] = self.e if beside is None else beside.e
+        while True:
+            if hold:
+                engine_run(es, n, idle, min(until, clock_ns() + GIL_SLICE_NS))
+                with nogil:
+                    clock_ns()
+            else:
+                with nogil:
+                    engine_run(es, n, idle, min(until, clock_ns() + LOOK_NS))
+            if self.stack.failure is not None or flags_of(es[0]) & NEEDS_PYTHON:
+                self.attend()
+            if beside is not None and (beside.stack.failure is not None or flags_of(es[1]) & NEEDS_PYTHON):
+                beside.attend()
+            if flags_of(es[0]) & flags_of(es[1]) & ENGINE_STOPPED:
+                return 0
+            if (flags_of(es[0]) | flags_of(es[1])) & ENGINE_STOPPED or clock_ns() >= until:
+                until = ~<uint64_t>0
+                flag_set(es[0], ENGINE_STOP)
+                flag_set(es[1], ENGINE_STOP)
+
+    def run(self, *, core=None, bint signals=True, Engine beside=None, seconds=None):
+        cdef int idle = idle_code(self.idle)
         cdef uint64_t until
-        cdef bint hold, done
+        cdef bint hold
         cdef Engine one
         engines = [self] if beside is None else [self, beside]
         if beside is self:
@@ -518,10 +435,6 @@ cdef class Engine:
             one.mine()
             if one.running:
                 raise RuntimeError("the engine runs already")
-        es[0] = self.e
-        if beside is not None:
-            es[1] = beside.e
-            n = 2
         until = clock_ns() + <uint64_t>(seconds * 1e9) if seconds is not None else ~<uint64_t>0
         signals = signals and threading.current_thread() is threading.main_thread()
         # A spinning engine with Python strategies keeps the GIL and gives it up between two steps every 50 us: taking
@@ -530,7 +443,8 @@ cdef class Engine:
         before = None if core is None else pin(core)
         eal = sys.modules["dpdk_py.eal"].Eal.current() if "dpdk_py.eal" in sys.modules else None
         if signals:
-            signals_take(&es[0].flags, &es[n - 1].flags)
+            one = self if beside is None else beside
+            signals_take(&self.e.flags, &one.e.flags)
         try:
             if eal is not None:
                 eal.register_thread()       # else every mbuf would miss its pool's cache
@@ -538,26 +452,7 @@ cdef class Engine:
                 one.running = True
                 one.e.owner = PyThread_get_thread_ident()
                 one.start(clock_ns())
-            while True:
-                if hold:
-                    engine_run(es, n, idle, min(until, clock_ns() + GIL_SLICE_NS))
-                    with nogil:
-                        clock_ns()
-                else:
-                    with nogil:
-                        engine_run(es, n, idle, min(until, clock_ns() + LOOK_NS))
-                done = True
-                for one in engines:
-                    one.look()
-                    if flags_of(one.e) & NEEDS_PYTHON:
-                        one.attend()
-                    done = done and flags_of(one.e) & ENGINE_STOPPED
-                if done:
-                    break
-                if clock_ns() >= until or any(flags_of((<Engine>one).e) & ENGINE_STOPPED for one in engines):
-                    until = ~<uint64_t>0
-                    for one in engines:
-                        flag_set(one.e, ENGINE_STOP)
+            self.turn(beside, idle, hold, until)
         finally:
             if signals:
                 signals_give()

@@ -39,7 +39,7 @@ cdef class SimulatedExchange(Strategy):
         if (not fix_read_uint(m, fix_get(m, 11, &self.hint[3]), &clordid)
                 or not fix_read_int(m, fix_get(m, 38, &self.hint[4]), &qty)
                 or not fix_read_price_e8(m, fix_get(m, 44, &self.hint[5]), &price_e8)
-                or symbol == NULL or side == NULL or account == NULL):
+                or symbol == NULL or side == NULL):
             self.malformed += 1
             return
         self.orders += 1
@@ -57,7 +57,8 @@ cdef class SimulatedExchange(Strategy):
         fix_put_uint(w, 17, 900_000_000 + self.exec_id)         # ExecID
         fix_put_char(w, 150, b'F')                              # ExecType: trade
         fix_put_char(w, 39, b'2')                               # OrdStatus: filled
-        fix_put_str(w, 1, m.p + account.off, account.len)
+        if account != NULL:
+            fix_put_str(w, 1, m.p + account.off, account.len)
         fix_put_str(w, 55, m.p + symbol.off, symbol.len)
         fix_put_str(w, 54, m.p + side.off, side.len)
         fix_put_int(w, 38, qty)

@@ -91,10 +91,10 @@ cdef int engine_step(engine *e, uint64_t now_ns) noexcept nogil:
             trace_mark(e.trace.mark, TRACE_POLL)
     done = netif_burst(e.nif, e.burst, now_ns)
     done += netif_poll(e.nif, now_ns)
-    if timers_next(&e.due) <= now_ns:
-        done += engine_due(e, now_ns)
     if flags_of(e) & ENGINE_STOP:
         engine_shutdown(e, now_ns)
+    if timers_next(&e.due) <= now_ns:
+        done += engine_due(e, now_ns)
     e.stats.steps += 1
     e.stats.idle_steps += done == 0
     return done

@@ -1,5 +1,5 @@
 # The Python face of one session of an engine. Native strategies use fix_session and gateway.strategy instead.
-from libc.stdint cimport uint64_t
+from fix.session cimport fix_session_config
 
 from gateway.slab cimport slot
 
@@ -9,3 +9,8 @@ cdef class GatewaySession:
     cdef object engine          # weak: the engine owns us
     cdef int live(self) except -1
     cdef int change(self) except -1
+
+# An identification into its 64 octets; ValueError if it cannot be one.
+cdef int copy_id(char *to, object text, str what) except -1
+# Keywords of Engine.add_session beyond its own: the session's configuration by name.
+cdef int configure(fix_session_config *c, dict more) except -1

@@ -1,10 +1,11 @@
 """GatewaySession: orders, state and counters of one session for Python. See gateway/session.pyi."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from fix.encode cimport fix_put_str, fix_writer
 from fix.message cimport fix_msgtype
 from fix.session cimport (
-    FIX_ESTABLISHED, session_begin, session_end, session_logout, session_test_request)
+    FIX_ESTABLISHED, FIX_ID_MAX, fix_session_config, session_begin, session_end, session_logout, session_test_request)
 
 from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, order_new, order_refused, order_replace
 
@@ -40,6 +41,67 @@ cdef char char_of(object value, str what) except? 0:
     if len(text) != 1:
         raise ValueError(f"{what} is {value!r}, must be one character")
     return text[0]
+
+
+cdef int copy_id(char *to, object text, str what) except -1:
+    cdef bytes octets = text.encode("latin-1") if isinstance(text, str) else bytes(text)
+    if not octets or len(octets) > FIX_ID_MAX or b"\x01" in octets or b"\x00" in octets:
+        raise ValueError(f"{what} is {text!r}, must be 1 to {FIX_ID_MAX} characters without SOH")
+    memcpy(to, <const char *>octets, len(octets))
+    return 0
+
+
+cdef char *id_field(fix_session_config *c, str name):
+    """Where this identification goes; NULL: it is none."""
+    if name == "SenderSubID":
+        return c.SenderSubID
+    if name == "TargetSubID":
+        return c.TargetSubID
+    if name == "SenderLocationID":
+        return c.SenderLocationID
+    if name == "TargetLocationID":
+        return c.TargetLocationID
+    if name == "Username":
+        return c.Username
+    if name == "Password":
+        return c.Password
+    return NULL
+
+
+cdef int configure(fix_session_config *c, dict more) except -1:
+    """Keywords of add_session beyond its own: the session's configuration by name."""
+    for name, value in more.items():
+        if id_field(c, name) != NULL:
+            copy_id(id_field(c, name), value, name)
+        elif name == "DefaultApplVerID":
+            c.DefaultApplVerID[0] = <char>ord(value)
+        elif name == "timestamp_digits":
+            if value not in (0, 3, 6, 9):
+                raise ValueError(f"timestamp_digits is {value!r}, must be 0, 3, 6 or 9")
+            c.timestamp_digits = value
+        elif name == "reset_on_logout":
+            c.reset_on_logout = value
+        elif name == "reset_on_disconnect":
+            c.reset_on_disconnect = value
+        elif name == "check_comp_id":
+            c.check_comp_id = value
+        elif name == "check_latency":
+            c.check_latency = value
+        elif name == "max_latency_s":
+            c.max_latency_ns = <uint64_t>(value * 1e9)
+        elif name == "logout_timeout_s":
+            c.logout_timeout_ns = <uint64_t>(value * 1e9)
+        elif name == "next_expected":
+            c.next_expected = value
+        elif name == "last_processed":
+            c.last_processed = value
+        elif name == "max_message":
+            c.max_message = value
+        elif name == "step_messages":
+            c.step_messages = value
+        else:
+            raise TypeError(f"add_session() got an unexpected keyword argument {name!r}")
+    return 0
 
 
 cdef class GatewaySession:
@@ -147,10 +209,8 @@ cdef class GatewaySession:
         o.Side = char_of(Side, "Side")
         o.OrderQty = OrderQty
         o.Price_e8 = Price_e8
-        if OrdType is not None:
-            o.OrdType = char_of(OrdType, "OrdType")
-        if TimeInForce is not None:
-            o.TimeInForce = char_of(TimeInForce, "TimeInForce")
+        o.OrdType = char_of(OrdType, "OrdType")
+        o.TimeInForce = 0 if TimeInForce is None else char_of(TimeInForce, "TimeInForce")
         if type(ClOrdID) is int:
             o.ClOrdID = ClOrdID
         else:
@@ -166,9 +226,11 @@ cdef class GatewaySession:
     def order_replace(self, OrigClOrdID, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2",
                       TimeInForce="0", Account=None):
         cdef order o
-        cdef bytes symbol = octets_of(Symbol, "Symbol"), account, clordid, orig
+        cdef bytes symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID"), account, clordid
         self.change()
         order_init(&o)
+        o.OrigClOrdID_text = orig
+        o.OrigClOrdID_n = <uint32_t>len(orig)
         o.Symbol = symbol
         o.Symbol_n = <uint32_t>len(symbol)
         o.Side = char_of(Side, "Side")
@@ -182,9 +244,6 @@ cdef class GatewaySession:
             clordid = octets_of(ClOrdID, "ClOrdID")
             o.ClOrdID_text = clordid
             o.ClOrdID_n = <uint32_t>len(clordid)
-        orig = octets_of(OrigClOrdID, "OrigClOrdID")
-        o.OrigClOrdID_text = orig
-        o.OrigClOrdID_n = <uint32_t>len(orig)
         if Account is not None:
             account = octets_of(Account, "Account")
             o.Account = account
@@ -193,9 +252,11 @@ cdef class GatewaySession:
 
     def order_cancel(self, OrigClOrdID, Symbol, Side, int64_t OrderQty=0, ClOrdID=0):
         cdef order o
-        cdef bytes symbol = octets_of(Symbol, "Symbol"), clordid, orig
+        cdef bytes symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID"), clordid
         self.change()
         order_init(&o)
+        o.OrigClOrdID_text = orig
+        o.OrigClOrdID_n = <uint32_t>len(orig)
         o.Symbol = symbol
         o.Symbol_n = <uint32_t>len(symbol)
         o.Side = char_of(Side, "Side")
@@ -206,9 +267,6 @@ cdef class GatewaySession:
             clordid = octets_of(ClOrdID, "ClOrdID")
             o.ClOrdID_text = clordid
             o.ClOrdID_n = <uint32_t>len(clordid)
-        orig = octets_of(OrigClOrdID, "OrigClOrdID")
-        o.OrigClOrdID_text = orig
-        o.OrigClOrdID_n = <uint32_t>len(orig)
         return order_cancel(self.g.s, &o, self.g.e.now_ns)
 
     def send(self, MsgType, fields):

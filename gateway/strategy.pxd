@@ -12,7 +12,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fix.message cimport fix_field, fix_msg
+from fix.message cimport fix_msg
 from fix.session cimport fix_session
 
 from gateway.slab cimport engine, slot, strategy_slot
@@ -90,20 +90,3 @@ cdef class Strategy:
     # the engine's
     cdef void count_message(self) noexcept nogil
     cdef list take_errors(self)
-
-cdef class Message:
-    cdef fix_msg *m                 # NULL outside the callback
-    cdef readonly uint64_t now_ns
-    cdef int live(self) except -1
-    cdef const fix_field *field(self, tag) except NULL
-
-cdef class PythonStrategy(Strategy):
-    cdef readonly object target
-    cdef readonly str on_error
-    cdef readonly object last_error
-    cdef object _on_start, _on_logon, _on_message, _on_reject, _on_timer, _on_logout, _on_stop
-    cdef list pending
-    cdef Message view
-    cdef void failed(self, object exc, str where)
-    cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept
-    cdef void call(self, object fn, object argument, str where) noexcept

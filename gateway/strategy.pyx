@@ -1,15 +1,14 @@
 """Strategies and the orders they send.
 
 A message comes up as slot_on_message -> Strategy.on_message; an order goes down as order_new -> session_begin,
-fix_put_*, session_end, all before order_new returns. `with gil` stands in this file only, in PythonStrategy.
+fix_put_*, session_end, all before order_new returns.
 FIX 4.4 volume 4: NewOrderSingle(D), OrderCancelReplaceRequest(G), OrderCancelRequest(F).
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, strlen
 
 from fix.encode cimport fix_put_char, fix_put_int, fix_put_price_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer
-from fix.message cimport (
-    fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8)
+from fix.message cimport fix_msg
 from fix.session cimport (
     FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
     FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session, session_begin, session_end)
@@ -17,7 +16,7 @@ from stack.timer cimport timer_set
 from stack.wire.trace cimport TRACE_STRATEGY, trace_mark
 
 from gateway.slab cimport (
-    ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, EV_STRATEGY_ERROR, engine_note, flag_set, slot, strategy_slot)
+    ENGINE_CALLS, ENGINE_STOP, engine_note, flag_set, slot, strategy_slot)
 from gateway.trace cimport trace_record
 
 VERDICTS = ("SENT", "NOT_LOGGED_ON", "WOULD_BLOCK", "TOO_LONG", "BAD_ORDER", "RISK_QTY", "RISK_NOTIONAL", "RISK_RATE",
@@ -232,178 +231,3 @@ cdef class Strategy:
     cdef list take_errors(self):
         """[(exception, where it was raised)] since the last call, oldest first."""
         return []
-
-
-# -- Python objects
-
-cdef class Message:
-    """See gateway/strategy.pyi."""
-
-    def __init__(self):
-        raise TypeError("a Message is made by the gateway")
-
-    cdef int live(self) except -1:
-        if self.m == NULL:
-            raise RuntimeError("a message is valid inside the callback only; keep bytes(msg)")
-        return 0
-
-    cdef const fix_field *field(self, tag) except NULL:
-        cdef const fix_field *f
-        self.live()
-        f = fix_find(self.m, tag)
-        if f == NULL:
-            raise KeyError(tag)
-        return f
-
-    @property
-    def MsgType(self):
-        self.live()
-        return (<const char *>self.m.p)[self.m.fields[2].off:self.m.fields[2].off + self.m.fields[2].len].decode("latin-1")
-
-    @property
-    def MsgSeqNum(self):
-        return self.int(34)
-
-    def __getitem__(self, uint32_t tag):
-        cdef const fix_field *f = self.field(tag)
-        return (<const char *>self.m.p)[f.off:f.off + f.len].decode("latin-1")
-
-    def get(self, uint32_t tag, default=None):
-        cdef const fix_field *f
-        self.live()
-        f = fix_find(self.m, tag)
-        if f == NULL:
-            return default
-        return (<const char *>self.m.p)[f.off:f.off + f.len].decode("latin-1")
-
-    def raw(self, uint32_t tag):
-        cdef const fix_field *f = self.field(tag)
-        return (<const char *>self.m.p)[f.off:f.off + f.len]
-
-    def int(self, uint32_t tag):
-        cdef int64_t v
-        cdef const fix_field *f = self.field(tag)
-        if not fix_read_int(self.m, f, &v):
-            raise ValueError(f"field {tag} is {self[tag]!r}, no integer")
-        return v
-
-    def price_e8(self, uint32_t tag):
-        cdef int64_t v
-        cdef const fix_field *f = self.field(tag)
-        if not fix_read_price_e8(self.m, f, &v):
-            raise ValueError(f"field {tag} is {self[tag]!r}, no decimal of at most 8 places")
-        return v
-
-    def __contains__(self, tag):
-        self.live()
-        return isinstance(tag, int) and 0 < tag < 1 << 31 and fix_find(self.m, tag) != NULL
-
-    def __len__(self):
-        self.live()
-        return self.m.count
-
-    def __iter__(self):
-        cdef uint32_t i
-        self.live()
-        return iter([(self.m.fields[i].tag,
-                      (<const char *>self.m.p)[self.m.fields[i].off:self.m.fields[i].off + self.m.fields[i].len]
-                      .decode("latin-1")) for i in range(self.m.count)])
-
-    def __bytes__(self):
-        self.live()
-        return (<const char *>self.m.p)[:self.m.n]
-
-    def __repr__(self):
-        if self.m == NULL:
-            return "<Message, gone>"
-        return f"<Message {bytes(self).replace(bytes([1]), b'|').decode('latin-1')}>"
-
-
-cdef class PythonStrategy(Strategy):
-    """See gateway/strategy.pyi. The one place where the engine's thread takes the GIL."""
-
-    def __init__(self, target, str on_error="continue", str name=None):
-        super().__init__()
-        if on_error not in ("continue", "disable", "stop"):
-            raise ValueError(f"on_error is {on_error!r}, must be 'continue', 'disable' or 'stop'")
-        if not callable(getattr(target, "on_message", None)):
-            raise TypeError(f"{target!r} has no method on_message(session, msg)")
-        self.target = target
-        self.on_error = on_error
-        self.name = name or getattr(target, "name", None) or type(target).__name__
-        self.pending = []
-        self.view = Message.__new__(Message)
-        self._on_start = getattr(target, "on_start", None)
-        self._on_logon = getattr(target, "on_logon", None)
-        self._on_message = target.on_message
-        self._on_reject = getattr(target, "on_reject", None)
-        self._on_timer = getattr(target, "on_timer", None)
-        self._on_logout = getattr(target, "on_logout", None)
-        self._on_stop = getattr(target, "on_stop", None)
-
-    cdef void on_start(self, uint64_t now_ns) noexcept nogil:
-        with gil:
-            if self._on_start is not None:
-                self.call(self._on_start, self.engine, "on_start")
-
-    cdef void on_logon(self, fix_session *s, uint64_t now_ns) noexcept nogil:
-        with gil:
-            if self._on_logon is not None:
-                self.call(self._on_logon, <object>(<slot *>s.user).handle, "on_logon")
-
-    cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
-        with gil:
-            self.call_message(self._on_message, s, m, now_ns, "on_message")
-
-    cdef void on_reject(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
-        with gil:
-            if self._on_reject is not None:
-                self.call_message(self._on_reject, s, m, now_ns, "on_reject")
-
-    cdef void on_timer(self, uint64_t now_ns) noexcept nogil:
-        with gil:
-            if self._on_timer is not None:
-                self.call(self._on_timer, now_ns, "on_timer")
-
-    cdef void on_logout(self, fix_session *s, uint64_t now_ns) noexcept nogil:
-        with gil:
-            if self._on_logout is not None:
-                self.call(self._on_logout, <object>(<slot *>s.user).handle, "on_logout")
-
-    cdef void on_stop(self, uint64_t now_ns) noexcept nogil:
-        with gil:
-            if self._on_stop is not None:
-                self.call(self._on_stop, self.engine, "on_stop")
-
-    cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept:
-        cdef fix_msg *outer = self.view.m      # a callback inside a callback does not happen, but would be right
-        self.view.m = m
-        self.view.now_ns = now_ns
-        try:
-            fn(<object>(<slot *>s.user).handle, self.view)
-        except BaseException as exc:
-            self.failed(exc, where)
-        self.view.m = outer
-
-    cdef void call(self, object fn, object argument, str where) noexcept:
-        try:
-            fn(argument)
-        except BaseException as exc:
-            self.failed(exc, where)
-
-    cdef void failed(self, object exc, str where):
-        """Count it and leave it for the engine, which logs it and applies the policy before its next step."""
-        self.errors += 1
-        self.last_error = exc
-        if len(self.pending) < 16:
-            self.pending.append((exc, where))
-        if self.on_error != "continue" or not isinstance(exc, Exception):
-            self.enabled = False            # now: nothing more of this burst is delivered
-        if self.slot != NULL:
-            self.slot.e.stats.errors += 1
-            engine_note(self.slot.e, 0, EV_STRATEGY_ERROR, 0)
-            flag_set(self.slot.e, ENGINE_ERROR)
-
-    cdef list take_errors(self):
-        taken, self.pending = self.pending, []
-        return taken

@@ -1,0 +1,34 @@
+"""Strategies that are Python objects, and the message they are shown."""
+from fix.dictionary import Dictionary
+from fix.face import Message
+from fix.fieldset import FieldSet
+from gateway.strategy import Strategy
+
+class MessageView(FieldSet):
+    """The message a callback is handed, read in place: everything a `fix.Message` can tell, nothing copied.
+
+    It is valid inside its callback only (RuntimeError afterwards) and reused by the next one; `copy()` is a message of
+    its own, `bytes(msg)` the octets as they came. len(msg) is the number of fields.
+    """
+    @property
+    def MsgType(self) -> str: ...
+    @property
+    def MsgSeqNum(self) -> int: ...
+    @property
+    def name(self) -> str: ...                  # NewOrderSingle
+    @property
+    def now_ns(self) -> int: ...                # the step in which it arrived
+    @property
+    def dictionary(self) -> Dictionary: ...
+    def copy(self) -> Message: ...
+    def __bytes__(self) -> bytes: ...
+
+class PythonStrategy(Strategy):
+    """A strategy that is a Python object; `Engine.add_strategy` makes it."""
+    def __init__(self, target: object, on_error: str = "continue", name: str | None = None) -> None: ...
+    @property
+    def on_error(self) -> str: ...
+    @property
+    def target(self) -> object: ...
+    @property
+    def last_error(self) -> BaseException | None: ...

@@ -1,0 +1,171 @@
+"""Strategies that are Python objects: the one place where the engine's thread takes the GIL.
+
+A spinning engine that has such a strategy holds the GIL already (see Engine.run), so `with gil` costs it little; any other
+takes it for the callback. Inside a callback nothing gives it up: order_new and send run with it held.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from fix.face cimport message_of
+from fix.fieldset cimport FieldSet, text_of
+from fix.message cimport fix_msg
+from fix.session cimport fix_session
+
+from gateway.slab cimport ENGINE_ERROR, EV_STRATEGY_ERROR, engine_note, flag_set, slot
+from gateway.strategy cimport Strategy
+
+
+cdef class MessageView(FieldSet):
+    """See gateway/python.pyi."""
+
+    def __init__(self):
+        raise TypeError("a MessageView is made by the gateway")
+
+    cdef fix_msg *_at(self) except NULL:
+        if self.m == NULL:
+            raise RuntimeError("a message is valid inside its callback only; keep msg.copy() or bytes(msg)")
+        return self.m
+
+    cdef uint32_t _first(self) noexcept:
+        return 0
+
+    cdef uint32_t _last(self) noexcept:
+        return self.m.count if self.m != NULL else 0
+
+    cdef object _message(self):
+        return self
+
+    cdef uint32_t _changes(self) noexcept:
+        return self.shown
+
+    @property
+    def MsgType(self):
+        cdef fix_msg *m = self._at()
+        if m.fields[2].len == 1:
+            return ONE[m.p[m.fields[2].off]]
+        return text_of(m.p + m.fields[2].off, m.fields[2].len)
+
+    @property
+    def MsgSeqNum(self):
+        return self.get_int(34)
+
+    @property
+    def dictionary(self):
+        return message_of(self._at(), None).dictionary
+
+    @property
+    def name(self):
+        known = self.dictionary.messages.get(self.MsgType)
+        return known.name if known is not None else self.MsgType
+
+    def _title(self):
+        return f"{self.name}({self.MsgType})"
+
+    def _field_title(self, tag):
+        known = self.dictionary.fields.get(tag)
+        return f"{known.name}({tag})" if known is not None else f"tag {tag}"
+
+    def copy(self):
+        return message_of(self._at(), None)
+
+    def __bytes__(self):
+        cdef fix_msg *m = self._at()
+        return (<const char *>m.p)[:m.n]
+
+    def __repr__(self):
+        if self.m == NULL:
+            return "<MessageView, gone>"
+        return f"<MessageView {bytes(self).replace(bytes([1]), b'|').decode('latin-1')}>"
+
+
+cdef list ONE = [chr(octet) for octet in range(256)]
+
+
+cdef class PythonStrategy(Strategy):
+    """See gateway/python.pyi."""
+
+    def __init__(self, target, str on_error="continue", str name=None):
+        super().__init__()
+        if on_error not in ("continue", "disable", "stop"):
+            raise ValueError(f"on_error is {on_error!r}, must be 'continue', 'disable' or 'stop'")
+        if not callable(getattr(target, "on_message", None)):
+            raise TypeError(f"{target!r} has no method on_message(session, msg)")
+        self.target = target
+        self.on_error = on_error
+        self.name = name or getattr(target, "name", None) or type(target).__name__
+        self.pending = []
+        self.view = MessageView.__new__(MessageView)
+        self._on_start = getattr(target, "on_start", None)
+        self._on_logon = getattr(target, "on_logon", None)
+        self._on_message = target.on_message
+        self._on_reject = getattr(target, "on_reject", None)
+        self._on_timer = getattr(target, "on_timer", None)
+        self._on_logout = getattr(target, "on_logout", None)
+        self._on_stop = getattr(target, "on_stop", None)
+
+    cdef void on_start(self, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_start is not None:
+                self.call(self._on_start, self.engine, "on_start")
+
+    cdef void on_logon(self, fix_session *s, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_logon is not None:
+                self.call(self._on_logon, <object>(<slot *>s.user).handle, "on_logon")
+
+    cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        with gil:
+            self.call_message(self._on_message, s, m, now_ns, "on_message")
+
+    cdef void on_reject(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_reject is not None:
+                self.call_message(self._on_reject, s, m, now_ns, "on_reject")
+
+    cdef void on_timer(self, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_timer is not None:
+                self.call(self._on_timer, now_ns, "on_timer")
+
+    cdef void on_logout(self, fix_session *s, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_logout is not None:
+                self.call(self._on_logout, <object>(<slot *>s.user).handle, "on_logout")
+
+    cdef void on_stop(self, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_stop is not None:
+                self.call(self._on_stop, self.engine, "on_stop")
+
+    cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept:
+        cdef fix_msg *outer = self.view.m      # a callback inside a callback does not happen, but would be right
+        self.view.m = m
+        self.view.shown += 1
+        self.view.now_ns = now_ns
+        try:
+            fn(<object>(<slot *>s.user).handle, self.view)
+        except BaseException as exc:
+            self.failed(exc, where)
+        self.view.m = outer
+
+    cdef void call(self, object fn, object argument, str where) noexcept:
+        try:
+            fn(argument)
+        except BaseException as exc:
+            self.failed(exc, where)
+
+    cdef void failed(self, object exc, str where):
+        """Count it and leave it for the engine, which logs it and applies the policy before its next step."""
+        self.errors += 1
+        self.last_error = exc
+        if len(self.pending) < 16:
+            self.pending.append((exc, where))
+        if self.on_error != "continue" or not isinstance(exc, Exception):
+            self.enabled = False            # now: nothing more of this burst is delivered
+        if self.slot != NULL:
+            self.slot.e.stats.errors += 1
+            engine_note(self.slot.e, 0, EV_STRATEGY_ERROR, 0)
+            flag_set(self.slot.e, ENGINE_ERROR)
+
+    cdef list take_errors(self):
+        taken, self.pending = self.pending, []
+        return taken

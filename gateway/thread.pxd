@@ -1,0 +1,9 @@
+# The thread that runs an engine: its core, and what SIGINT and SIGTERM do while it runs.
+from libc.stdint cimport uint32_t
+
+# This thread to `core`, every other thread of the process off it -> {thread: cores before}, for unpin.
+cdef dict pin(int core)
+cdef int unpin(dict before) except -1
+# From now on SIGINT and SIGTERM set bit 0 of both words; a second one ends the process as if there were no handler.
+cdef void signals_take(uint32_t *a, uint32_t *b) noexcept nogil
+cdef void signals_give() noexcept nogil

@@ -1,0 +1,1 @@
+"""The thread that runs an engine; for Cython only, see thread.pxd."""
