@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.session import GatewaySession
     from gateway.python import MessageView
+    from gateway.session import GatewaySession
 
 
 class Follower:
