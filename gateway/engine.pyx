@@ -19,11 +19,11 @@ from fix.encode cimport fix_writer, fix_writer_alloc, fix_writer_free
 from fix.message cimport fix_msg
 from fix.parse cimport fix_msg_alloc, fix_msg_free
 from fix.session cimport (
-    FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new)
+    FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new, session_renumber)
 from fix.store cimport fix_store, memory_store_new, store_free
 from stack.face cimport Stack
-from stack.netif cimport netif_start
-from stack.timer cimport timer_init, timer_set, timer_slot, timers_init
+from stack.netif cimport netif_deadline, netif_start
+from stack.timer cimport timer_init, timer_set, timer_slot, timers_init, timers_next
 
 from gateway.clock cimport clock_ns, clock_utc_offset_ns
 from gateway.connection cimport engine_listen, slot_abort, slot_wire
@@ -181,6 +181,14 @@ cdef class Engine:
         return self.e.utc_offset_ns
 
     @property
+    def deadline_ns(self):
+        """When the engine next has something to do by itself, in time of now_ns; None: only if a frame comes."""
+        cdef uint64_t due
+        self.open_()
+        due = min(timers_next(&self.e.due), netif_deadline(self.e.nif))
+        return None if due == <uint64_t>-1 else due
+
+    @property
     def stopping(self):
         self.open_()
         return bool(flags_of(self.e) & (ENGINE_STOP | ENGINE_STOPPING))
@@ -218,7 +226,7 @@ cdef class Engine:
                     str BeginString="FIX.4.4", int HeartBtInt=30, bint ResetOnLogon=False, double reconnect_s=1.0,
                     double reconnect_max_s=30.0, double logon_timeout_s=10.0, store=None, int64_t max_order_qty=0,
                     int64_t max_notional_e8=0, uint32_t max_orders_per_second=0, uint32_t store_octets=1 << 22,
-                    uint32_t store_messages=1 << 14, **more):
+                    uint32_t store_messages=1 << 14, uint64_t next_in=1, uint64_t next_out=1, **more):
         cdef fix_session_config config
         cdef slot *g
         cdef fix_store *st
@@ -238,6 +246,8 @@ cdef class Engine:
             raise ValueError(f"reconnect_s is {reconnect_s}, must be above 0 and at most reconnect_max_s {reconnect_max_s}")
         if role == "initiator" and host is None:
             raise ValueError("an initiator needs the host to connect to")
+        if next_in < 1 or next_out < 1:
+            raise ValueError(f"next_in and next_out are {next_in} and {next_out}, must be 1 or more")
         if strategy is not None and not any(strategy is known for known in self.strategies):
             raise ValueError(f"{strategy!r} is no strategy of this engine, see add_strategy")
         fix_session_config_init(&config)
@@ -281,6 +291,8 @@ cdef class Engine:
             g.s.trace = self.e.trace.mark
         timer_init(&g.wake, g, WAKE_SLOT)
         slot_wire(g)
+        if next_in != 1 or next_out != 1:
+            session_renumber(g.s, next_in, next_out)
         if not g.initiator and not engine_listen(self.e, g.port):
             session_free(g.s)
             store_free(st)
