@@ -119,6 +119,7 @@ EXTENSIONS = [
     ext("gateway.strategy"),
     ext("gateway.trace"),
     ext("gateway.transcript"),
+    ext("gateway.playback"),
 ]
 if want_dpdk():
     EXTENSIONS += [

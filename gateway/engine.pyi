@@ -71,7 +71,8 @@ class Engine:
                     HeartBtInt: int = 30, ResetOnLogon: bool = False, reconnect_s: float = 1.0,
                     reconnect_max_s: float = 30.0, logon_timeout_s: float = 10.0, store: object = None,
                     max_order_qty: int = 0, max_notional_e8: int = 0, max_orders_per_second: int = 0,
-                    store_octets: int = ..., store_messages: int = ..., next_in: int = 1, next_out: int = 1, **more: Any) -> GatewaySession:
+                    store_octets: int = ..., store_messages: int = ..., next_in: int = 1, next_out: int = 1,
+                    **more: Any) -> GatewaySession:
         """A FIX session. role "initiator" connects to host:port and again after a loss (backoff doubles from
         reconnect_s to reconnect_max_s); "acceptor" waits on `port`, where the Logon(A)'s CompIDs choose the session.
 

@@ -83,10 +83,7 @@ class View:
 
     def message(self, ts_ns: int, src: str, dst: str, raw: bytes) -> str:
         """One message with an empty line behind it."""
-        begin = raw[2:raw.find(b"\x01")]
-        names = self.names.get(begin)
-        if names is None:
-            names = self.names[begin] = Names(begin.decode("latin-1"))
+        names = self.names_of(raw)
         fields = names.split(raw)
         kind = next((v for t, v in fields if t == b"35"), b"").decode("latin-1")
         step = "" if self.before is None else f"  {(ts_ns - self.before) / 1e9:+.6f} s"
@@ -101,6 +98,14 @@ class View:
                          + (f"  {self.dim}{meaning}{self.off}\n" if meaning else "\n"))
         lines.append("\n")
         return "".join(lines)
+
+    def names_of(self, raw: bytes) -> "Names":
+        """The names of the version in BeginString."""
+        begin = raw[2:raw.find(b"\x01")]
+        names = self.names.get(begin)
+        if names is None:
+            names = self.names[begin] = Names(begin.decode("latin-1"))
+        return names
 
     def time(self, ts_ns: int) -> str:
         """UTC with nine decimals."""
