@@ -150,12 +150,12 @@ def test_producers_killed_at_random_points(tmp_path):
                     k += w.commit()
 
     with MpscReader("m", 16, 64, create=True, directory=tmp_path) as r:
-        for _ in range(int(os.environ.get("FIXWIRE_KILLS", "1000")) // 5):
+        for k in range(int(os.environ.get("FIXWIRE_KILLS", "1000")) // 5):
             with Child(produce) as child:
                 child.hear()
                 until = time.monotonic_ns() + rng.randrange(500_000)
                 want = 0
-                while time.monotonic_ns() < until:
+                while time.monotonic_ns() < until or k % 5 == 0 and want == 0:
                     for m in r.pop_batch():
                         assert int.from_bytes(m, "little") == want
                         want += 1
