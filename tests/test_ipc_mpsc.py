@@ -1,6 +1,7 @@
 """Many producers: none lost, none twice, each in its order, and the dead stall nobody."""
 import os
 import random
+import signal
 import time
 
 import numpy
@@ -137,7 +138,7 @@ def test_ten_million_messages_of_four_producers(tmp_path, killed):
 @pytest.mark.slow
 def test_producers_killed_at_random_points(tmp_path):
     rng = random.Random(3)
-    abandoned = 0
+    kills = int(os.environ.get("FIXWIRE_KILLS", "1000")) // 5
 
     def produce(say):
         with MpscWriter("m", directory=tmp_path) as w:
@@ -147,24 +148,28 @@ def test_producers_killed_at_random_points(tmp_path):
                 room = w.reserve(8)
                 if room is not None:
                     room[:] = k.to_bytes(8, "little")
+                    if k == dies_at:
+                        os.kill(os.getpid(), signal.SIGKILL)    # between reserve and commit, for certain
                     k += w.commit()
 
     with MpscReader("m", 16, 64, create=True, directory=tmp_path) as r:
-        for k in range(int(os.environ.get("FIXWIRE_KILLS", "1000")) // 5):
+        for k in range(kills):
+            dies_at = rng.randrange(50) if k % 4 == 0 else -1
             with Child(produce) as child:
                 child.hear()
                 until = time.monotonic_ns() + rng.randrange(500_000)
                 want = 0
-                while time.monotonic_ns() < until or k % 5 == 0 and want == 0:
+                while time.monotonic_ns() < until or want < dies_at or k % 4 == 1 and want == 0:
                     for m in r.pop_batch():
                         assert int.from_bytes(m, "little") == want
                         want += 1
+                if dies_at >= 0:
+                    child.join()
             for m in r.pop_batch(10_000):
                 assert int.from_bytes(m, "little") == want
                 want += 1
             assert r.pop(timeout_ns=0) is None
-        abandoned = r.abandoned
-    assert abandoned > 0        # some were killed in the middle, or this test shows nothing
+        assert r.abandoned >= kills // 4        # killed in the middle, or this test shows nothing
 
 
 def test_the_poller_finds_takes_turns_and_drops(tmp_path):
