@@ -33,7 +33,6 @@ cdef struct playback:
     play_segment seg            # read, not played yet
     bint have
     bint done                   # no more: end of the file, damage, another connection on the same ports
-    bint cut                    # some of the peer's text was not captured
     uint64_t frames_in          # played
     uint64_t ours               # frames of our side in the capture: not sent
     # what is made up

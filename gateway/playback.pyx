@@ -16,10 +16,11 @@ from dpdk_py.base cimport Device
 from dpdk_py.capture cimport CAPTURE_PACKET, PcapReader, capture, capture_next, capture_packet
 from dpdk_py.device cimport FRAME_HEADROOM, FRAME_SLACK, FRAME_TS_NONE, FRAME_TS_REALTIME, device, device_ops, frame
 from stack.seqnum cimport seq_gt, seq_lt
+from stack.tap_packet cimport TAP_SEGMENT, tap_packet, tap_packet_read
 from stack.wire.arp cimport ARP_REPLY, ARP_REQUEST, arp_emit, arp_packet, arp_parse
 from stack.wire.checksum cimport tcp_csum
 from stack.wire.ethernet cimport ETHERTYPE_ARP, ETHERTYPE_IPV4, eth_emit, eth_hdr, eth_parse
-from stack.wire.ipv4 cimport IPPROTO_TCP, IPV4_DF, IPV4_HLEN, IPV4_MF, IPV4_OFFSET, IPV4_TTL, ipv4_emit
+from stack.wire.ipv4 cimport IPPROTO_TCP, IPV4_DF, IPV4_HLEN, IPV4_TTL, ipv4_emit
 from stack.wire.octets cimport load_be16, load_be32, store_16
 from stack.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN, tcp_emit, tcp_emit_mss, tcp_emit_wscale, \
     tcp_opt, tcp_parse, tcp_parse_options, tcp_seg
@@ -42,43 +43,21 @@ cdef uint8_t[6] peer_mac = [2, 0, 0, 0, 0, 2]
 
 # -- the capture
 
-cdef int read_segment(capture_packet *c, uint32_t *addr, tcp_seg *seg) noexcept nogil:
-    """The TCP segment in a captured packet, with what was captured of its text. 0: none; 1: whole; 2: cut."""
-    cdef eth_hdr eth
-    cdef const uint8_t *ip
-    cdef uint32_t hlen, total, n
-    if not eth_parse(&eth, c.data, c.len) or eth.ethertype != ETHERTYPE_IPV4 or eth.payload_len < IPV4_HLEN:
-        return 0
-    ip = eth.payload
-    n = eth.payload_len
-    hlen = (ip[0] & 15) * 4
-    total = load_be16(ip + 2)
-    if total == 0:
-        total = n
-    if ip[0] >> 4 != 4 or hlen < IPV4_HLEN or hlen > total or hlen > n or ip[9] != IPPROTO_TCP:
-        return 0
-    if load_be16(ip + 6) & (IPV4_MF | IPV4_OFFSET):
-        return 0
-    if not tcp_parse(seg, ip + hlen, (total if total < n else n) - hlen) or seg.hlen > total - hlen:
-        return 0
-    addr[0] = load_be32(ip + 12)
-    addr[1] = load_be32(ip + 16)
-    return 2 if total > n else 1
-
-
 cdef int read_ours(playback *p, capture_packet *c, tcp_seg *seg) noexcept nogil:
     """Whose segment of this connection a packet is: 0 ours, 1 the peer's, -1 neither, -2 the connection is over."""
-    cdef uint32_t addr[2]
-    cdef int whole = read_segment(c, addr, seg), side
-    if whole == 0:
+    cdef eth_hdr eth
+    cdef tap_packet x
+    cdef int side
+    if not eth_parse(&eth, c.data, c.len) or eth.ethertype != ETHERTYPE_IPV4 or \
+            tap_packet_read(&x, eth.payload, eth.payload_len, c.len < c.orig_len) != TAP_SEGMENT:
         return -1
-    if addr[0] == p.addr[0] and addr[1] == p.addr[1] and seg.source_port == p.port[0] and \
+    seg[0] = x.seg
+    if x.source == p.addr[0] and x.destination == p.addr[1] and seg.source_port == p.port[0] and \
             seg.destination_port == p.port[1]:
         side = 0
-    elif addr[0] == p.addr[1] and addr[1] == p.addr[0] and seg.source_port == p.port[1] and \
+    elif x.source == p.addr[1] and x.destination == p.addr[0] and seg.source_port == p.port[1] and \
             seg.destination_port == p.port[0]:
         side = 1
-        p.cut = p.cut or whole == 2
     else:
         return -1
     if seg.flags & TCP_SYN:

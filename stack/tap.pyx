@@ -12,11 +12,11 @@ from stack.reassembly cimport reass_append, reass_consume, reass_give_up, reass_
 from stack.seqnum cimport seq_gt, seq_le, seq_lt
 from stack.tap_marks cimport tap_marks_begin, tap_marks_next, tap_marks_note, tap_marks_ready, \
     tap_marks_when
-from stack.wire.checksum cimport csum_fold, csum_partial, csum_pseudo
+from stack.tap_packet cimport TAP_FRAGMENT, TAP_MALFORMED, TAP_NOT_IPV4, TAP_NOT_TCP, tap_packet, tap_packet_read, tap_verdict
+from stack.wire.checksum cimport tcp_csum
 from stack.wire.ethernet cimport ETHERTYPE_IPV4, eth_hdr, eth_parse
-from stack.wire.ipv4 cimport IPPROTO_TCP, IPV4_HLEN, IPV4_MF, IPV4_OFFSET
-from stack.wire.octets cimport likely, load_be16, load_be32
-from stack.wire.tcp cimport TCP_ACK, TCP_SYN, tcp_parse, tcp_seg
+from stack.wire.octets cimport likely
+from stack.wire.tcp cimport TCP_ACK, TCP_SYN, tcp_seg
 
 # Octets that may wait in a stream. A buffer is twice as large (reass_memory); a stream begins with the smallest and moves.
 cdef uint32_t[3] tap_limits = [8 * 1024, 128 * 1024, 1024 * 1024]
@@ -68,38 +68,22 @@ cdef void tap_ethernet(tap *t, const uint8_t *p, uint32_t n, bint cut, int64_t t
 
 
 cdef void tap_ipv4(tap *t, const uint8_t *p, uint32_t n, bint cut, int64_t ts_ns) noexcept nogil:
-    """Headers must be whole, text need not be: the observer takes what was captured, which ipv4_parse refuses."""
-    cdef tcp_seg seg
-    cdef uint32_t hlen, total, source, destination
+    cdef tap_packet x
+    cdef tap_verdict verdict = tap_packet_read(&x, p, n, cut)
     t.stats.packets += 1
-    if n < IPV4_HLEN or p[0] >> 4 != 4:
+    if verdict == TAP_NOT_IPV4:
         t.stats.not_ipv4 += 1
-        return
-    hlen = (p[0] & 15) * 4
-    total = load_be16(p + 2)
-    if total == 0 and not cut:
-        total = n                   # a host that leaves segmentation to its NIC captures larger packets than the field can say
-    if hlen < IPV4_HLEN or hlen > total:
+    elif verdict == TAP_MALFORMED:
         t.stats.malformed += 1
-        return
-    if load_be16(p + 6) & (IPV4_MF | IPV4_OFFSET):
+    elif verdict == TAP_FRAGMENT:
         t.stats.fragments += 1
-        return
-    if p[9] != IPPROTO_TCP:
+    elif verdict == TAP_NOT_TCP:
         t.stats.not_tcp += 1
-        return
-    if hlen > n or not tcp_parse(&seg, p + hlen, (total if total < n else n) - hlen) or seg.hlen > total - hlen:
-        t.stats.malformed += 1
-        return
-    source = load_be32(p + 12)
-    destination = load_be32(p + 16)
-    if total > n:
-        t.stats.cut += 1
-    elif t.checksums and csum_fold(csum_partial(p + hlen, total - hlen, csum_pseudo(
-            source, destination, IPPROTO_TCP, total - hlen))) != 0:
+    elif t.checksums and x.whole and tcp_csum(x.source, x.destination, x.tcp, x.tcp_len) != 0:
         t.stats.bad_checksum += 1
-        return
-    tap_segment(t, source, destination, &seg, ts_ns)
+    else:
+        t.stats.cut += not x.whole
+        tap_segment(t, x.source, x.destination, &x.seg, ts_ns)
 
 
 cdef void tap_segment(tap *t, uint32_t source, uint32_t destination, const tcp_seg *seg, int64_t ts_ns) noexcept nogil:
