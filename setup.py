@@ -5,6 +5,7 @@ FIXWIRE_DEBUG=1              internal checks (transition whitelist, frame owners
 FIXWIRE_OPT=-O1              another optimisation than -O3 (quick builds of mutants)
 FIXWIRE_SANITIZE=address,undefined   adds -fsanitize (see `make test-debug`)
 """
+import glob
 import os
 import shlex
 import subprocess
@@ -64,7 +65,7 @@ def ext(name, dpdk=False, **kw):
         cflags += pkg_config("--cflags")        # carries -include rte_config.h and -march=corei7, both needed
         ldflags += pkg_config("--libs")
     return Extension(name, [path], extra_compile_args=cflags, extra_link_args=ldflags,
-                     include_dirs=[os.path.dirname(path), "."], **kw)
+                     include_dirs=[os.path.dirname(path), "."], depends=glob.glob(os.path.dirname(path) + "/*.h"), **kw)
 
 
 EXTENSIONS = [
@@ -106,8 +107,6 @@ EXTENSIONS = [
     ext("fix.logon"),
     ext("fix.session"),
     ext("fix.store"),
-    ext("fix.segment"),
-    ext("fix.journal"),
     ext("fix.sansio"),
     ext("gateway.engine"),
     ext("gateway.loop"),

@@ -2,12 +2,13 @@
 
     parse, Parser                 messages from octets, one or a stream   Message   read by tag or name, built, encoded
     Session                       a session, initiator or acceptor    MemoryStore, Store   what it keeps for resends
-    Journal                       a store that survives kill -9 and, on disk, a crash of the machine
     LocalProtocolError            you asked for what cannot be        RemoteProtocolError  the peer broke the protocol
 
 `fix.dictionary` holds names and types of every version, `fix.tags` and `fix.enums` the names as constants. Prices are exact
 integers of 10^-8 (`get_e8`) or Decimals.
 """
+from typing import TYPE_CHECKING
+
 from .errors import (
     DictionaryError,
     FieldMissing,
@@ -15,19 +16,29 @@ from .errors import (
     FixError,
     GarbledMessage,
     IncompleteMessage,
-    JournalError,
     LocalProtocolError,
     MessageError,
     RemoteProtocolError,
 )
 from .face import Message, Parser, parse
 from .fieldset import Entry, Group
-from .journal import Journal
 from .sansio import Event, Session, identify
 from .store import MemoryStore, Store
 
 __all__ = [
     "DictionaryError", "Entry", "Event", "FieldMissing", "FieldValueError", "FixError", "GarbledMessage", "Group",
-    "IncompleteMessage", "Journal", "JournalError", "LocalProtocolError", "MemoryStore", "Message", "MessageError",
-    "Parser", "RemoteProtocolError", "Session", "Store", "identify", "parse",
+    "IncompleteMessage", "LocalProtocolError", "MemoryStore", "Message", "MessageError", "Parser", "RemoteProtocolError",
+    "Session", "Store", "identify", "parse",
 ]
+
+if TYPE_CHECKING:
+    from . import dictionary as dictionary
+    from . import enums as enums
+    from . import tags as tags
+else:
+    def __getattr__(name):
+        """fix.dictionary, fix.tags and fix.enums are read when first asked for."""
+        if name in ("dictionary", "tags", "enums"):
+            import importlib
+            return importlib.import_module(f".{name}", __name__)
+        raise AttributeError(f"module 'fix' has no attribute {name!r}")

@@ -8,12 +8,12 @@ Not here: what tags mean (validate), sequence numbers (session).
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from fix.digits cimport fix_digits_uint
 from fix.dictionary.datafields cimport FIX_DATA_PAIRS, fix_data_pairs
 from fix.message cimport (
     FIX_GARBLED_BEGINSTRING, FIX_GARBLED_BODYLENGTH, FIX_GARBLED_CHECKSUM, FIX_GARBLED_MSGTYPE, FIX_GARBLED_NOT_FIX,
     FIX_GARBLED_TOO_LONG, FIX_GARBLED_TRAILER, FIX_MAX_FIELDS, FIX_MAX_MESSAGE, FIX_OK, FIX_SLACK,
 )
+from stack.wire.octets cimport likely, unlikely
 
 cdef extern from "scan.h" nogil:
     ctypedef struct fw_data_table:
@@ -46,7 +46,8 @@ cdef extern from *:
     uint64_t fw_word(const char *s) noexcept nogil
     uint64_t fw_load8(const uint8_t *p) noexcept nogil
     uint64_t fw_octets_equal(uint64_t x, uint8_t c) noexcept nogil
-    bint likely "__builtin_expect"(bint x, int one) noexcept nogil
+    uint32_t fw_weigh8(uint64_t x) noexcept nogil
+    uint64_t fw_not_digits(uint64_t x) noexcept nogil
     int ctz64 "__builtin_ctzll"(uint64_t x) noexcept nogil
 
 cdef enum:
@@ -197,67 +198,76 @@ cdef inline uint32_t begin_string(const uint8_t *p) noexcept nogil:
 
 
 cdef int fix_parse(fix_msg *m, const uint8_t *p, uint32_t n) noexcept nogil:
-    cdef uint32_t i, w, total, sum = 0
-    cdef uint64_t x, hit, length = 0
+    cdef uint32_t i, w, total, length, sum = 0
+    cdef uint64_t x, y, hit
     cdef int count
-    cdef const fw_data_table *pairs = table_of(m)
+    cdef const fw_data_table *pairs
     m.p = p
     m.n = m.count = 0
-    if n < SHORTEST:
+    if unlikely(n < SHORTEST):
         return frame_prefix(m, p, n)
-    # BeginString, BodyLength
-    i = begin_string(p)
-    if i == 0:
-        if memcmp(p, <const char *>b"8=FIX", 5) != 0:
-            return garbled(m, p, n, FIX_GARBLED_NOT_FIX, 0)
-        return garbled(m, p, n, FIX_GARBLED_BEGINSTRING, 0)
-    if p[i] != 57 or p[i + 1] != 61:
-        return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+    # BeginString and the 9= behind it; in one look what FIX 4 messages begin with
+    y = fw_load8(p + 8) ^ <uint64_t>0x3d390130
+    if likely(fw_load8(p) == fw_word(b"8=FIX.4.") and <uint32_t>y <= 9):
+        i = 10
+    else:
+        i = begin_string(p)
+        if i == 0:
+            if memcmp(p, <const char *>b"8=FIX", 5) != 0:
+                return garbled(m, p, n, FIX_GARBLED_NOT_FIX, 0)
+            return garbled(m, p, n, FIX_GARBLED_BEGINSTRING, 0)
+        if p[i] != 57 or p[i + 1] != 61:
+            return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
+    # BodyLength: one to seven digits
     x = fw_load8(p + i + 2)
     hit = fw_octets_equal(x, SOH)
     w = <uint32_t>ctz64(hit | <uint64_t>1 << 63) >> 3
-    if hit == 0 or w == 0 or fix_digits_uint(p + i + 2, w, &length) != 0:
+    x = (x ^ <uint64_t>0x3030303030303030) << ((64 - 8 * w) & 63)
+    length = fw_weigh8(x)
+    if unlikely(hit == 0 or w == 0 or fw_not_digits(x) != 0 or length < 5):
         return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
     m.body = i + w + 3
-    total = m.body + <uint32_t>length + 7
-    if length < 5:
-        return garbled(m, p, n, FIX_GARBLED_BODYLENGTH, 0)
-    if total > m.max_size or total > FIX_MAX_MESSAGE:
+    total = m.body + length + 7
+    if unlikely(total > m.max_size or total > FIX_MAX_MESSAGE):
         return garbled(m, p, n, FIX_GARBLED_TOO_LONG, 0)
     # MsgType. All of `35=x` is there as soon as `total` octets are, and it is judged when its four octets are.
-    if n >= m.body + 4 and (memcmp(p + m.body, <const char *>b"35=", 3) != 0 or p[m.body + 3] == SOH):
+    y = fw_load8(p + m.body)
+    if unlikely((y & 0xffffff) != 0x3d3533 or (y >> 24 & 0xff) == SOH) and n >= m.body + 4:
         return garbled(m, p, n, FIX_GARBLED_MSGTYPE, total)
-    if n < total:
+    if unlikely(n < total):
         m.need = total
         return FIX_PARTIAL
     # |10=ddd| where BodyLength says
     x = fw_load8(p + total - 8)
-    if (x & <uint64_t>0xff000000ffffffff) != <uint64_t>0x010000003d303101:
+    hit = (x >> 32 & 0xffffff) ^ 0x303030
+    if unlikely((x & <uint64_t>0xff000000ffffffff) != <uint64_t>0x010000003d303101
+                or ((hit | (hit + 0x767676)) & 0x808080) != 0):
         return garbled(m, p, n, FIX_GARBLED_TRAILER, total)
-    x = (x >> 32 & 0xffffff) ^ 0x303030
-    if (x | (x + 0x767676)) & 0x808080:
-        return garbled(m, p, n, FIX_GARBLED_TRAILER, total)
+    pairs = table_of(m)
     m.error = FIX_OK
     count = scan(p, m.body, total - 7, <uint64_t *>(m.fields + 2), m.room - 3, &sum, pairs)
-    if count < 0:
+    if unlikely(count < 0):
         count = irregular(m, total - 7, pairs)
         sum = octet_sum(p, total - 7)
-    if sum != (x & 0xff) * 100 + (x >> 8 & 0xff) * 10 + (x >> 16):
+    if unlikely(sum != (hit & 0xff) * 100 + (hit >> 8 & 0xff) * 10 + (hit >> 16)):
         return garbled(m, p, n, FIX_GARBLED_CHECKSUM, total)
     put_field(m.fields, 8, 2, i - 3)
     put_field(m.fields + 1, 9, i + 2, w)
     put_field(m.fields + count + 2, 10, total - 4, 3)
     m.n = total
     m.count = <uint32_t>count + 3
-    w = m.fields[2].len
-    m.MsgType = (fw_load8(p + m.body + 3) & (~<uint64_t>0 >> (64 - 8 * w))) if w <= 8 else 0
+    # its octets up to the SOH
+    y = y >> 24
+    if likely((y >> 8 & 0xff) == SOH):
+        m.MsgType = y & 0xff
+    else:
+        w = m.fields[2].len
+        m.MsgType = (fw_load8(p + m.body + 3) & (~<uint64_t>0 >> (64 - 8 * w))) if w <= 8 else 0
     return FIX_COMPLETE
 
 
-cdef inline void put_field(fix_field *f, uint32_t tag, uint32_t off, uint32_t n) noexcept nogil:
-    f.tag = tag
-    f.off = <uint16_t>off
-    f.len = <uint16_t>n
+cdef inline void put_field(fix_field *f, uint32_t tag, uint64_t off, uint64_t n) noexcept nogil:
+    (<uint64_t *>f)[0] = tag | off << 32 | n << 48      # as it lies in memory, in one store
 
 
 cdef int irregular(fix_msg *m, uint32_t end, const fw_data_table *pairs) noexcept nogil:

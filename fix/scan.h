@@ -19,6 +19,7 @@ enum { FW_OK = 0, FW_NO_EQUALS = 1, FW_BAD_TAG = 2, FW_DATA_LENGTH = 3, FW_FIELD
 /* Length/data pairs. `bits` is a filter over the low 16 bits of a Length tag; the pairs decide. */
 typedef struct {
     uint64_t bits[1024];
+    uint64_t filter[4];             /* over the low 8 bits of those below 512 */
     uint32_t n;
     struct { uint32_t length, data; } pair[FW_PAIRS];       /* ascending by length */
     uint64_t data_bits[1024];       /* the same filter over data tags */
@@ -41,6 +42,7 @@ static int fw_data_add(fw_data_table *t, uint32_t length, uint32_t data) {
     t->pair[i].length = length;
     t->pair[i].data = data;
     t->bits[(length & 0xffff) >> 6] |= 1ull << (length & 63);
+    if (length < 512) t->filter[(length & 255) >> 6] |= 1ull << (length & 63);
     t->data_bits[(data & 0xffff) >> 6] |= 1ull << (data & 63);
     return 1;
 }

@@ -130,7 +130,8 @@ FW_256 static int fw_scan_256(const uint8_t *p, uint32_t begin, uint32_t end, ui
     const __m256i bottom = _mm256_set1_epi32(0xff), step = _mm256_set1_epi32((int)0xffff0001u);
     uint16_t marks[FW_MARKS];
     fw_marks st = {.start = 1, .at = begin};
-    __m256i wrong = zero, rest = zero;
+    __m256i wrong = zero, rest = zero, tags = zero, lengths = zero;
+    const __m256i filter = _mm256_loadu_si256((const __m256i *)t->filter), low5 = _mm256_set1_epi32(31);
     uint32_t k = 0, have = 0, j, g, lanes = 0;
     while (st.at < end) {
         uint32_t full;
@@ -162,6 +163,9 @@ FW_256 static int fw_scan_256(const uint8_t *p, uint32_t begin, uint32_t end, ui
             is_zero = _mm256_and_si256(_mm256_cmpeq_epi8(x, zero), _mm256_or_si256(_mm256_slli_epi32(off, 8), bottom));
             wrong = _mm256_or_si256(wrong, _mm256_andnot_si256(_mm256_andnot_si256(_mm256_srli_epi32(off, 24), off), is_zero));
             x = _mm256_madd_epi16(_mm256_maddubs_epi16(x, w1), w2);
+            tags = _mm256_or_si256(tags, x);
+            lengths = _mm256_or_si256(lengths, _mm256_srlv_epi32(
+                _mm256_permutevar8x32_epi32(filter, _mm256_srli_epi32(x, 5)), _mm256_and_si256(x, low5)));
             o = _mm256_sub_epi32(_mm256_add_epi32(o, step), _mm256_slli_epi32(o, 16));
             _mm256_storeu_si256((__m256i *)(out + k), _mm256_unpacklo_epi32(x, o));
             _mm256_storeu_si256((__m256i *)(out + k + 4), _mm256_unpackhi_epi32(x, o));
@@ -183,7 +187,8 @@ FW_256 static int fw_scan_256(const uint8_t *p, uint32_t begin, uint32_t end, ui
         if (digits != st.tag_octets - k - (begin - end) % 64 + (lanes - k) * (last - before))
             return fw_scan_wide(p, begin, end, out, room, sum, t);
     }
-    return fw_has_length(out, k, t) ? -1 : (int)k;
+    lengths = _mm256_or_si256(_mm256_and_si256(lengths, _mm256_set1_epi32(1)), _mm256_srli_epi32(tags, 9));
+    return !_mm256_testz_si256(lengths, lengths) && fw_has_length(out, k, t) ? -1 : (int)k;
 }
 static const uint8_t fw_iota[64] __attribute__((aligned(64))) = {
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
@@ -200,102 +205,99 @@ static const uint8_t fw_pair[32] __attribute__((aligned(32))) = {
 static const uint8_t fw_live[33] = {0, 0x01, 0x03, 0x13, 0x33, 0x37, 0x3f, 0x7f, 255, 255, 255, 255, 255, 255, 255, 255, 255,
                                     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
 
-/* A constant the compiler must keep in its register. */
+/* The constants of fw_scan_512 as it wants them in registers: loading one costs less than making it. */
+static const struct { uint8_t v[9][64]; uint32_t w[6][8]; } fw_const __attribute__((aligned(64))) = {{
+    {[0 ... 63] = 1}, {[0 ... 63] = '='}, {[0 ... 63] = 0x30}, {[0 ... 63] = 0x31}, {[0 ... 63] = 8}, {[0 ... 63] = 9}},
+   {{[0 ... 7] = 0x3f3e3d3c}, {[0 ... 7] = 15}, {[0 ... 7] = 64}, {[0 ... 7] = 0x010a010a}, {[0 ... 7] = 0x00010064}}};
+/* Keeps the compiler from looking through a value: it stays in its register. */
 #define FW_KEEP(x) __asm__("" : "+v"(x))
-#define FW_512_CONSTANTS \
-    __m512i soh = _mm512_set1_epi8(1), eq = _mm512_set1_epi8('='), zero = _mm512_setzero_si512(); \
-    __m512i iota = _mm512_load_si512(fw_iota), c0 = _mm512_set1_epi8('0'), low0 = _mm512_loadu_si512(t->bits), low1 = _mm512_loadu_si512(t->bits + 8); \
-    __m256i four = _mm256_load_si256((const __m256i *)fw_four), pair = _mm256_load_si256((const __m256i *)fw_pair); \
-    __m256i before = _mm256_set1_epi32(0x3f3e3d3c), d30 = _mm256_set1_epi8(0x30), c76 = _mm256_set1_epi8(0x76); \
-    __m256i high = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi8(-1), fifteen = _mm256_set1_epi32(15), c64 = _mm256_set1_epi32(64); \
-    __m256i w1 = _mm256_set1_epi16(0x010a), w2 = _mm256_set1_epi32(0x00010064); \
-    FW_KEEP(soh); FW_KEEP(eq); FW_KEEP(zero); FW_KEEP(before); FW_KEEP(d30); FW_KEEP(c76); FW_KEEP(high); FW_KEEP(ones); \
-    FW_KEEP(fifteen); FW_KEEP(c64); FW_KEEP(w1); FW_KEEP(w2); FW_KEEP(iota); FW_KEEP(low0); FW_KEEP(low1); FW_KEEP(four); FW_KEEP(pair); \
-    FW_KEEP(c0);
+#define FW_CONST_512(name, i) __m512i name = _mm512_load_si512(fw_const.v[i]); FW_KEEP(name)
+#define FW_CONST_256(name, i) __m256i name = _mm256_load_si256((const __m256i *)fw_const.w[i]); FW_KEEP(name)
+/* Up to eight fields from `marks`, of which `n` are real, to o. */
+#define FW_EIGHT(o, n) { \
+    const __m256i m = _mm256_broadcastsi128_si256(_mm512_castsi512_si128(marks)); \
+    const __m512i at = _mm512_castsi256_si512(_mm256_add_epi8(_mm256_shuffle_epi8(m, four), before)); \
+    /* the four octets before each '=', 0 where they are not its tag's */ \
+    __m256i x = _mm512_castsi512_si256(_mm512_permutex2var_epi8(prev, at, digits)), y = _mm256_shuffle_epi8(m, pair); \
+    x = _mm256_maskz_madd_epi16(fw_live[n], _mm256_maddubs_epi16(x, w1), w2); \
+    y = _mm256_sub_epi32(_mm256_add_epi32(y, step), _mm256_slli_epi32(y, 16)); \
+    _mm256_storeu_si256((__m256i *)(o), _mm256_unpacklo_epi32(x, y)); \
+    _mm256_storeu_si256((__m256i *)(o) + 1, _mm256_unpackhi_epi32(x, y)); \
+    tags = _mm256_or_si256(tags, x); \
+    y = _mm512_castsi512_si256(_mm512_permutex2var_epi16(low0, _mm512_castsi256_si512(_mm256_srli_epi32(x, 4)), low1)); \
+    lengths = _mm256_or_si256(lengths, _mm256_srlv_epi32(y, _mm256_and_si256(x, fifteen))); }
 
-/* Tags of one to four digits. */
+/* Tags of one to four digits. What the loop does not decide (longer tags, a tag that is no number, '=' before a SOH) it only
+ * notes; fw_scan_wide looks again. */
 FW_512 static int fw_scan_512(const uint8_t *p, uint32_t begin, uint32_t end, uint64_t *out, uint32_t room, uint32_t *sum,
                               const fw_data_table *t) {
-    FW_512_CONSTANTS
-    __m512i prev = soh, acc = _mm512_sad_epu8(_mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, begin), p), zero);
-    __m256i tags = _mm256_setzero_si256(), lengths = tags, widths = tags, step = _mm256_set1_epi32((int)(0xffff0001u + begin));
-    uint64_t start = 1, bad = 0;
-    unsigned char carry = 0;
-    uint32_t k = 0, open = 0, open_at = 0, tag_octets = 0, i = begin;
-    uint16_t nowhere;
-    if (__builtin_expect(room < (end - begin) / 3, 0)) return fw_scan_wide(p, begin, end, out, room, sum, t);
-    for (;;) {
-        __m512i v, marks;
-        uint64_t ms, me, r_, first, starts;
-        unsigned long long r;
-        uint32_t c, d, g = 0;
-        uint16_t *length;
-        if (end - i >= 64) {
+    __m512i low0 = _mm512_loadu_si512(t->bits), low1 = _mm512_loadu_si512(t->bits + 8), iota = _mm512_load_si512(fw_iota);
+    __m256i four = _mm256_load_si256((const __m256i *)fw_four), pair = _mm256_load_si256((const __m256i *)fw_pair);
+    FW_CONST_512(soh, 0); FW_CONST_512(eq, 1); FW_CONST_512(c30, 2); FW_CONST_512(c31, 3); FW_CONST_512(eight, 4);
+    FW_CONST_512(nine, 5); FW_CONST_512(zero, 6);
+    FW_CONST_256(before, 0); FW_CONST_256(fifteen, 1); FW_CONST_256(c64, 2); FW_CONST_256(w1, 3); FW_CONST_256(w2, 4);
+    __m512i acc = _mm512_sad_epu8(_mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, begin), p), zero), prev = zero;
+    __m256i tags = _mm512_castsi512_si256(zero), lengths = tags, step = _mm256_set1_epi32((int)(0xffff0001u + begin));
+    uint64_t too_long = 0, tag_before = 0, in_tag = 1;      /* in_tag: this block begins within a tag, else within a value */
+    __mmask64 odd = 0;
+    uint64_t *o = out;
+    uint32_t i = begin;
+    if (__builtin_expect(3 * room < end - begin, 0)) return fw_scan_wide(p, begin, end, out, room, sum, t);
+    FW_KEEP(low0); FW_KEEP(low1); FW_KEEP(iota); FW_KEEP(four); FW_KEEP(pair);
+    do {
+        const uint32_t left = end - i;
+        __m512i v, back, marks, digits;
+        __mmask64 soh_k, start_k, tag_k;
+        uint64_t ms, me, r, first, tag, c;
+        uint16_t *length = (uint16_t *)o - 1;
+        uint32_t value;
+        if (left >= 64) {
             v = _mm512_loadu_si512(p + i);
+            back = _mm512_loadu_si512(p + i - 1);
         } else {
-            if (i == end) break;
-            v = _mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, end - i), p + i);
+            const __mmask64 keep = _bzhi_u64(~0ull, left);
+            v = _mm512_maskz_loadu_epi8(keep, p + i);
+            back = _mm512_maskz_loadu_epi8(keep, p + i - 1);
         }
-        ms = _mm512_cmpeq_epi8_mask(v, soh);
+        soh_k = _mm512_cmpeq_epi8_mask(v, soh);
+        start_k = _mm512_cmpeq_epi8_mask(back, soh);
+        ms = soh_k;
         me = _mm512_cmpeq_epi8_mask(v, eq);
         acc = _mm512_add_epi64(acc, _mm512_sad_epu8(v, zero));
-        starts = ms << 1 | start;
-        start = ms >> 63;
-        carry = _addcarry_u64(carry, starts, ~me, &r);
-        r_ = r;
-        first = r_ & me;
-        bad |= starts & (_mm512_cmpeq_epi8_mask(v, c0) | me);       /* a tag that begins with 0, or has no digit */
-        tag_octets += (uint32_t)_mm_popcnt_u64(r_ ^ ~me);
-        c = (uint32_t)_mm_popcnt_u64(first);
-        d = (uint32_t)_mm_popcnt_u64(ms);
-        /* the field that was open when this block began ends at its first SOH, or is patched again by a later block */
-        length = (uint16_t *)(out + k) - 1;
-        length = open ? length : &nowhere;
-        *length = (uint16_t)(i + (uint32_t)_tzcnt_u64(ms) - open_at);
-        marks = _mm512_maskz_compress_epi8(first | (ms & ~(_blsi_u64(ms) & (0 - (uint64_t)open))), iota);
-        for (;;) {
-            const __mmask8 live = fw_live[c - g];
-            const __m256i m = _mm256_broadcastsi128_si256(_mm512_castsi512_si128(marks));
-            const __m512i at = _mm512_castsi256_si512(_mm256_add_epi8(_mm256_shuffle_epi8(m, four), before));
-            /* the four octets before each '=', digits at the top; below them what is no digit, and rubbish */
-            __m256i x = _mm256_xor_si256(_mm512_castsi512_si256(_mm512_permutex2var_epi8(prev, at, v)), d30), lz, o;
-            lz = _mm256_maskz_lzcnt_epi32(live, _mm256_and_si256(_mm256_adds_epu8(x, c76), high));
-            x = _mm256_andnot_si256(_mm256_srlv_epi32(ones, lz), x);
-            x = _mm256_madd_epi16(_mm256_maddubs_epi16(x, w1), w2);
-            widths = _mm256_add_epi32(widths, lz);
-            o = _mm256_shuffle_epi8(m, pair);
-            o = _mm256_sub_epi32(_mm256_add_epi32(o, step), _mm256_slli_epi32(o, 16));
-            _mm256_storeu_si256((__m256i *)(out + k + g), _mm256_unpacklo_epi32(x, o));
-            _mm256_storeu_si256((__m256i *)(out + k + g + 4), _mm256_unpackhi_epi32(x, o));
-            tags = _mm256_or_si256(tags, x);
-            o = _mm512_castsi512_si256(_mm512_permutex2var_epi16(low0, _mm512_castsi256_si512(_mm256_srli_epi32(x, 4)), low1));
-            lengths = _mm256_or_si256(lengths, _mm256_srlv_epi32(o, _mm256_and_si256(x, fifteen)));
-            g += 8;
-            if (__builtin_expect(c <= g, 1)) break;
-            marks = _mm512_alignr_epi64(zero, marks, 2);
-        }
-        k += c;
-        open += c - d;
-        open_at = c ? i + 64 - (uint32_t)_lzcnt_u64(first) : open_at;
-        prev = v;
+        /* a carry starts with each field, and where the block begins within a tag */
+        r = (start_k | in_tag) - me - 1;            /* + ~me */
+        first = r & me;
+        tag = ~(r | me);                            /* what the carry turned, without the '=' */
+        too_long |= first & (tag << 5 | tag_before >> 59);
+        tag_before = tag;
+        tag_k = tag;
+        digits = _mm512_maskz_sub_epi8(tag_k, v, c30);
+        odd = _kor_mask64(odd, _mm512_mask_cmpgt_epu8_mask(tag_k, digits, nine));
+        odd = _kor_mask64(odd, _mm512_mask_cmpgt_epu8_mask(start_k, _mm512_sub_epi8(v, c31), eight));
+        odd = _kor_mask64(odd, _mm512_mask_cmpeq_epi8_mask(soh_k, back, eq));
+        c = (uint64_t)_mm_popcnt_u64(first);
+        /* the field that was open when this block began ends at its first SOH, or is written again by a later block */
+        value = i + (uint32_t)_tzcnt_u64(ms) - length[-1] - length[0];
+        *length = (uint16_t)(length[0] + (value & (uint32_t)(in_tag - 1)));     /* no branch: it would often go wrong */
+        marks = _mm512_maskz_compress_epi8(first | (ms & (ms - (in_tag ^ 1))), iota);
+        FW_EIGHT(o, c);
+        if (__builtin_expect(c > 8, 0))
+            for (uint64_t g = 8; g < c; g += 8) {
+                marks = _mm512_alignr_epi64(zero, marks, 2);
+                FW_EIGHT(o + g, c - g);
+            }
+        in_tag += (uint64_t)_mm_popcnt_u64(ms) - c;
+        o += c;
+        prev = digits;
         step = _mm256_add_epi32(step, c64);
-        if (end - i < 64) break;
         i += 64;
-    }
-    /* one horizontal sum for both: octets in the low halves, bits of tags in the high ones */
-    widths = _mm256_add_epi64(_mm256_slli_epi64(widths, 32), _mm256_andnot_si256(_mm256_set1_epi64x(0xffffffffll), widths));
-    acc = _mm512_add_epi64(acc, _mm512_zextsi256_si512(widths));
-    {
-        const uint64_t both = (uint64_t)_mm512_reduce_add_epi64(acc);
-        *sum = (uint32_t)both & 255;
-        if (open | bad) return -1;
-        /* a carry that began behind the last SOH ran through the rest of its block */
-        tag_octets -= k + (begin - end) % 64;
-        if ((uint32_t)(both >> 35) != tag_octets) return fw_scan_wide(p, begin, end, out, room, sum, t);
-    }
+    } while (i < end);
+    *sum = (uint32_t)_mm512_reduce_add_epi64(acc) & 255;
+    if (in_tag != 1) return -1;
+    if (__builtin_expect((too_long | odd) != 0, 0)) return fw_scan_wide(p, begin, end, out, room, sum, t);
     lengths = _mm256_or_si256(_mm256_and_si256(lengths, _mm256_set1_epi32(1)), _mm256_srli_epi32(tags, 10));
-    if (!_mm256_testz_si256(lengths, lengths) && fw_has_length(out, k, t)) return -1;
-    return (int)k;
+    if (!_mm256_testz_si256(lengths, lengths) && fw_has_length(out, (uint32_t)(o - out), t)) return -1;
+    return (int)(o - out);
 }
 FW_512 static uint32_t fw_sum_512(const uint8_t *p, uint32_t n) {
     const __m512i zero = _mm512_setzero_si512();

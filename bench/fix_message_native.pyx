@@ -1,0 +1,254 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The loops of bench/fix_message.py: fix_parse, reads, typed encoding and templates over a file of varied messages."""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy
+
+from fix.encode cimport (
+    fix_begin, fix_finish, fix_put_char, fix_put_decimal_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer,
+    fix_writer_alloc, fix_writer_free,
+)
+from fix.message cimport (
+    FIX_SLACK, fix_field, fix_find, fix_find_after, fix_get, fix_msg, fix_read_char, fix_read_price_e8, fix_read_uint,
+    fix_read_utc_ns,
+)
+from fix.parse cimport FIX_COMPLETE, fix_msg_alloc, fix_msg_free, fix_octet_sum, fix_parse
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static inline uint64_t bench_ns(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
+    }
+    """
+    uint64_t bench_ns() noexcept nogil
+
+ctypedef int (*floor_fn)(const uint8_t *p, size_t n, uint64_t *out, uint32_t *sum) noexcept nogil
+
+cdef struct entry:                      # of a market data message
+    uint8_t action, kind
+    const uint8_t *id
+    const uint8_t *symbol
+    const uint8_t *time
+    uint32_t id_n, symbol_n, time_n
+    int64_t px
+    uint64_t size
+
+cdef struct values:                     # what a typed encoder is given
+    uint64_t seq
+    int64_t sent, done
+    const uint8_t *text[8]
+    uint32_t n[8]
+    uint64_t uints[6]
+    int64_t prices[4]
+    uint8_t chars[8]
+    uint32_t entries
+    entry entry[16]
+
+
+cdef class Messages:
+    """The messages of a file, parsed once, and the values in them."""
+    cdef uint8_t *octets
+    cdef uint32_t *begin
+    cdef values *given
+    cdef fix_msg m
+    cdef fix_writer w
+    cdef readonly uint32_t count
+    cdef readonly uint64_t kind
+
+    def __cinit__(self, bytes data):
+        cdef uint32_t at = 0
+        self.octets = <uint8_t *>malloc(len(data) + FIX_SLACK)
+        memcpy(self.octets, <const char *>data, len(data))
+        self.begin = <uint32_t *>malloc(4 * (len(data) // 26 + 1))
+        if not fix_msg_alloc(&self.m, 0) or not fix_writer_alloc(&self.w, 4096):
+            raise MemoryError
+        while at < len(data):
+            if fix_parse(&self.m, self.octets + at, <uint32_t>len(data) - at) != FIX_COMPLETE:
+                raise ValueError("not messages back to back")
+            self.begin[self.count] = at
+            self.count += 1
+            at += self.m.n
+        self.begin[self.count] = at
+        self.kind = self.m.MsgType
+        self.given = <values *>calloc(self.count, sizeof(values))
+        for at in range(self.count):
+            self.take(&self.given[at], at)
+
+    def __dealloc__(self):
+        fix_msg_free(&self.m)
+        fix_writer_free(&self.w)
+        free(self.octets)
+        free(self.begin)
+        free(self.given)
+
+    cdef take(self, values *v, uint32_t i):
+        cdef fix_msg *m = &self.m
+        cdef const fix_field *f
+        cdef int k = 0
+        cdef entry *e
+        fix_parse(m, self.octets + self.begin[i], self.begin[i + 1] - self.begin[i])
+        fix_read_uint(m, fix_find(m, 34), &v.seq)
+        fix_read_utc_ns(m, fix_find(m, 52), &v.sent)
+        fix_read_utc_ns(m, fix_find(m, 60), &v.done)
+        for k, tag in enumerate((49, 56, 11, 1, 55, 17, 37, 262)):
+            f = fix_find(m, tag)
+            if f != NULL:
+                v.text[k] = m.p + f.off
+                v.n[k] = f.len
+        for k, tag in enumerate((38, 14, 32, 151)):
+            fix_read_uint(m, fix_find(m, tag), &v.uints[k])
+        for k, tag in enumerate((44, 6, 31)):
+            fix_read_price_e8(m, fix_find(m, tag), &v.prices[k])
+        for k, tag in enumerate((21, 40, 54, 59, 39, 150)):
+            fix_read_char(m, fix_find(m, tag), &v.chars[k])
+        f = fix_find(m, 279)
+        while f != NULL:
+            e = &v.entry[v.entries]
+            fix_read_char(m, f, &e.action)
+            fix_read_char(m, f + 1, &e.kind)
+            e.id, e.id_n = m.p + f[2].off, f[2].len
+            e.symbol, e.symbol_n = m.p + f[3].off, f[3].len
+            fix_read_price_e8(m, f + 4, &e.px)
+            fix_read_uint(m, f + 5, &e.size)
+            e.time, e.time_n = m.p + f[6].off, f[6].len
+            v.entries += 1
+            f = fix_find_after(m, f, 279)
+
+    cdef inline bint put(self, values *v, const uint8_t **p, uint32_t *n) noexcept nogil:
+        cdef fix_writer *w = &self.w
+        cdef entry *e
+        cdef uint32_t k
+        fix_begin(w, self.kind)
+        fix_put_uint(w, 34, v.seq)
+        fix_put_str(w, 49, v.text[0], v.n[0])
+        fix_put_utc(w, 52, v.sent, 3)
+        fix_put_str(w, 56, v.text[1], v.n[1])
+        if self.kind == 0x44:           # NewOrderSingle
+            fix_put_str(w, 11, v.text[2], v.n[2])
+            fix_put_str(w, 1, v.text[3], v.n[3])
+            fix_put_char(w, 21, v.chars[0])
+            fix_put_uint(w, 38, v.uints[0])
+            fix_put_char(w, 40, v.chars[1])
+            fix_put_decimal_e8(w, 44, v.prices[0], 2)
+            fix_put_char(w, 54, v.chars[2])
+            fix_put_str(w, 55, v.text[4], v.n[4])
+            fix_put_char(w, 59, v.chars[3])
+            fix_put_utc(w, 60, v.done, 3)
+        elif self.kind == 0x38:         # ExecutionReport
+            fix_put_str(w, 1, v.text[3], v.n[3])
+            fix_put_decimal_e8(w, 6, v.prices[1], 2)
+            fix_put_str(w, 11, v.text[2], v.n[2])
+            fix_put_uint(w, 14, v.uints[1])
+            fix_put_str(w, 17, v.text[5], v.n[5])
+            fix_put_decimal_e8(w, 31, v.prices[2], 2)
+            fix_put_uint(w, 32, v.uints[2])
+            fix_put_str(w, 37, v.text[6], v.n[6])
+            fix_put_uint(w, 38, v.uints[0])
+            fix_put_char(w, 39, v.chars[4])
+            fix_put_char(w, 40, v.chars[1])
+            fix_put_decimal_e8(w, 44, v.prices[0], 2)
+            fix_put_char(w, 54, v.chars[2])
+            fix_put_str(w, 55, v.text[4], v.n[4])
+            fix_put_char(w, 59, v.chars[3])
+            fix_put_utc(w, 60, v.done, 3)
+            fix_put_char(w, 150, v.chars[5])
+            fix_put_uint(w, 151, v.uints[3])
+        else:                           # MarketDataIncrementalRefresh
+            fix_put_str(w, 262, v.text[7], v.n[7])
+            fix_put_uint(w, 268, v.entries)
+            for k in range(v.entries):
+                e = &v.entry[k]
+                fix_put_char(w, 279, e.action)
+                fix_put_char(w, 269, e.kind)
+                fix_put_str(w, 278, e.id, e.id_n)
+                fix_put_str(w, 55, e.symbol, e.symbol_n)
+                fix_put_decimal_e8(w, 270, e.px, 2)
+                fix_put_uint(w, 271, e.size)
+                fix_put_str(w, 273, e.time, e.time_n)
+        return fix_finish(w, p, n)
+
+    def check(self):
+        """How many messages come out of the encoder as they were in the file."""
+        cdef const uint8_t *p
+        cdef uint32_t i, n, same = 0
+        for i in range(self.count):
+            if self.put(&self.given[i], &p, &n) and n == self.begin[i + 1] - self.begin[i] \
+                    and memcmp(p, self.octets + self.begin[i], n) == 0:
+                same += 1
+        return same
+
+    def encode(self):
+        """Nanoseconds to encode every message."""
+        cdef const uint8_t *p
+        cdef uint32_t i, n, total = 0
+        cdef uint64_t t = bench_ns()
+        with nogil:
+            for i in range(self.count):
+                self.put(&self.given[i], &p, &n)
+                total += n
+        t = bench_ns() - t
+        if total != self.begin[self.count]:
+            raise AssertionError("encoded octets differ")
+        return t
+
+    def parse(self):
+        """Nanoseconds to parse every message, all fields."""
+        cdef uint32_t i, total = 0
+        cdef uint64_t t = bench_ns()
+        with nogil:
+            for i in range(self.count):
+                if fix_parse(&self.m, self.octets + self.begin[i], self.begin[i + 1] - self.begin[i]) == FIX_COMPLETE:
+                    total += self.m.n
+        t = bench_ns() - t
+        if total != self.begin[self.count]:
+            raise AssertionError("parsed octets differ")
+        return t
+
+    def parse_read(self):
+        """Nanoseconds to parse every message and read eight fields by hints."""
+        cdef uint32_t i, k
+        cdef uint16_t hints[8]
+        cdef uint64_t u, got = 0
+        cdef int64_t px
+        cdef uint8_t c
+        cdef fix_msg *m = &self.m
+        cdef uint64_t t
+        for k in range(8):
+            hints[k] = 0
+        t = bench_ns()
+        with nogil:
+            for i in range(self.count):
+                fix_parse(m, self.octets + self.begin[i], self.begin[i + 1] - self.begin[i])
+                got += fix_read_uint(m, fix_get(m, 34, &hints[0]), &u)
+                got += fix_read_utc_ns(m, fix_get(m, 52, &hints[1]), &px)
+                got += fix_get(m, 11, &hints[2]) != NULL
+                got += fix_get(m, 55, &hints[3]) != NULL
+                got += fix_read_char(m, fix_get(m, 54, &hints[4]), &c)
+                got += fix_read_uint(m, fix_get(m, 38, &hints[5]), &u)
+                got += fix_read_price_e8(m, fix_get(m, 44, &hints[6]), &px)
+                got += fix_read_char(m, fix_get(m, 40, &hints[7]), &c)
+        return bench_ns() - t
+
+    def octet_sum(self):
+        """Nanoseconds to sum the octets of every message."""
+        cdef uint32_t i, total = 0
+        cdef uint64_t t = bench_ns()
+        with nogil:
+            for i in range(self.count):
+                total += fix_octet_sum(self.octets + self.begin[i], self.begin[i + 1] - self.begin[i])
+        t = bench_ns() - t
+        return t if total else 0
+
+    def floor(self, size_t address):
+        """Nanoseconds a yardstick's scanner takes for every message."""
+        cdef floor_fn scan = <floor_fn><void *>address
+        cdef uint32_t i, total = 0, s
+        cdef uint64_t t = bench_ns()
+        with nogil:
+            for i in range(self.count):
+                total += scan(self.octets + self.begin[i], self.begin[i + 1] - self.begin[i], <uint64_t *>self.m.fields, &s)
+        t = bench_ns() - t
+        return t if total else 0
