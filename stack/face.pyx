@@ -8,6 +8,7 @@ by that `step` when it is done, and all are counted.
 """
 from collections import deque
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -141,6 +142,7 @@ cdef bint face_accept(void *ctx, tcb *c, uint64_t now_ns) noexcept with gil:
         return False
 
 
+@cython.no_gc_clear         # `net` must outlive `table`: the collector would take it away first
 cdef class Stack:
     """One interface with one IPv4 address and TCP on it, over `device`, which stays the caller's.
 

@@ -101,7 +101,7 @@ cdef enum tcp_rx_verdict:           # what became of a received segment: each ge
     TCP_RX_ZERO_WINDOW = 15         # text into a closed window: acknowledged, dropped
     TCP_RX_NO_SLOT = 16             # a SYN, and no connection free
     TCP_RX_BACKLOG = 17             # a SYN beyond the backlog, SYN cookies off
-    TCP_RX_BAD_COOKIE = 18          # ACK to a listener that completes no handshake: reset
+    TCP_RX_BAD_COOKIE = 18          # ACK to a listener that completes no handshake: reset, but not within 128 s of a cookie sent
     TCP_RX_REFUSED = 19             # on_accept said no: reset
     TCP_RX_NOT_UNICAST = 20         # from or to a broadcast or multicast address (MUST-57, MUST-63)
     TCP_RX_NO_MATCH = 21            # to a listener or SYN-SENT and neither SYN, ACK nor RST
@@ -377,6 +377,8 @@ cdef struct tcp_table:
     uint32_t listening
     uint32_t rcv_buf                # largest of any connection
     uint32_t snd_buf
+    uint64_t cookie_ns              # when a SYN cookie was last sent
+    uint16_t mtu                    # of the device when tcp_poll last looked
     uint16_t next_port
     uint64_t challenge_second
     uint32_t challenges

@@ -21,7 +21,7 @@ from .tcp_text cimport tcp_pass_up
 from .timer cimport NEVER, timer, timer_set, timers_due, timers_next
 from .wire.ipv4 cimport IPPROTO_TCP, ipv4_hdr
 from .wire.icmp cimport *
-from .wire.octets cimport load_be16, load_be32
+from .wire.octets cimport load_be16, load_be32, unlikely
 
 cdef enum:
     EPHEMERAL_FIRST = 49152         # RFC 6335 section 6
@@ -352,6 +352,8 @@ cdef int tcp_poll(void *ctx, netif *nif, uint64_t now_ns) noexcept nogil:
     cdef int work = 0
     cdef timer *due
     cdef tcb *c
+    if unlikely(nif.dev.mtu != t.mtu):
+        work += tcp_poll_mtu(t, now_ns)
     if t.ready_list != NULL:
         work += tcp_poll_ready(t, now_ns)
     while timers_next(&t.wheel) <= now_ns:
@@ -369,6 +371,23 @@ cdef int tcp_poll(void *ctx, netif *nif, uint64_t now_ns) noexcept nogil:
     if t.reap_list != NULL:
         work += tcp_reap(t)
     return work
+
+
+cdef int tcp_poll_mtu(tcp_table *t, uint64_t now_ns) noexcept nogil:
+    """The device's MTU has changed: what no longer fits is cut smaller, and what is in flight sent again, as RFC 1191
+    does for a path. A larger one serves new connections only."""
+    cdef uint32_t i, mss
+    cdef tcb *c
+    t.mtu = t.nif.dev.mtu
+    mss = t.mtu - 40 if t.mtu > 40 + LEAST_MSS else LEAST_MSS
+    for i in range(t.connections):
+        c = <tcb *>(t.slots + <uint64_t>i * t.slot_size)
+        if c.state >= TCP_ESTABLISHED and c.snd_mss > mss:
+            c.in_upcall += 1
+            tcp_smaller_mss(c, mss, now_ns)
+            c.in_upcall -= 1
+            tcp_rearm(c, now_ns)
+    return 1
 
 
 cdef int tcp_poll_ready(tcp_table *t, uint64_t now_ns) noexcept nogil:

@@ -172,7 +172,7 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
         c.max_snd_wnd = c.snd_wnd
         c.snd_wl1 = seg.seq
         c.snd_wl2 = seg.ack
-        if c.backoff == 0:
+        if c.backoff == 0 and now_ns != c.opened_ns:    # a connection out of a cookie begins now: nothing was measured
             tcp_rtt_sample(c, now_ns - c.opened_ns, now_ns)
         tcp_established(c, now_ns)
         opened = True

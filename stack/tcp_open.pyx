@@ -5,7 +5,7 @@ RFC 7323, 2018, 3168 for what SYNs negotiate.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from .isn cimport cookie_check, cookie_make, isn_make
+from .isn cimport COOKIE_PERIOD_S, cookie_check, cookie_make, isn_make
 from .reassembly cimport reass_init
 from .seqnum cimport seq_gt
 from .tcb cimport *
@@ -52,6 +52,7 @@ cdef int tcp_passive_open(tcp_table *t, tcp_listener *l, const ipv4_hdr *ip, con
     if c == NULL:
         if not l.opt.syn_cookies:
             return TCP_RX_BACKLOG if l.half_open >= l.opt.backlog else TCP_RX_NO_SLOT
+        t.cookie_ns = now_ns
         tcp_parse_options(&opt, seg.options, seg.hlen - TCP_HLEN)
         if 0 < l.opt.mss < own:
             own = l.opt.mss
@@ -93,7 +94,10 @@ cdef int tcp_cookie_returns(tcp_table *t, tcp_listener *l, const ipv4_hdr *ip, c
     if l.opt.syn_cookies and t.counters.cookies_sent and not seg.flags & TCP_SYN:
         mss = cookie_check(t.secret, ip.destination, ip.source, ports, seg.seq - 1, seg.ack - 1, now_ns)
     if mss == 0:
-        tcp_reply_rst(t, ip, seg, now_ns)
+        # While cookies are about, this may be text whose first segment was lost or comes later: an RST would end a
+        # connection that its retransmission opens
+        if not t.counters.cookies_sent or now_ns - t.cookie_ns >= 2 * COOKIE_PERIOD_S * <uint64_t>1000000000:
+            tcp_reply_rst(t, ip, seg, now_ns)
         return TCP_RX_BAD_COOKIE
     c = tcb_take(t, ip.destination, ip.source, ports, &l.opt, now_ns)
     if c == NULL:

@@ -446,12 +446,28 @@ cdef bint tcp_send_new(tcb *c, uint32_t n, int reason, uint64_t now_ns) noexcept
     return tcp_new_sent(c, n, fin, reason, now_ns)
 
 
+cdef void tcp_split_record(tcb *c, tcp_sent *s, uint32_t n) noexcept nogil:
+    """Two records of one, the first n octets long: the MSS has become smaller than what was sent (RFC 1191). With no
+    record free it stays one, and its rest is sent again when the next acknowledgement shows it missing."""
+    cdef uint32_t first = c.sent_head + ((<uint32_t>(s - c.sent) - c.sent_head) & c.sent_mask), i = c.sent_tail
+    if c.sent_tail - c.sent_head > c.sent_mask:
+        return
+    while i != first:
+        c.sent[i & c.sent_mask] = c.sent[(i - 1) & c.sent_mask]
+        i -= 1
+    c.sent_tail += 1
+    s.end = s.seq + n
+    c.sent[(first + 1) & c.sent_mask].seq = s.end
+
+
 cdef bint tcp_retransmit(tcb *c, tcp_sent *s, int reason, uint64_t now_ns) noexcept nogil:
     """What s recorded, or as much of it as one segment holds now, again. False: refused below, tried again."""
     cdef uint32_t n = s.end - s.seq, flags = TCP_ACK, room = tcp_text_room(c)
     cdef bint fin = c.fin_sent and s.end == c.snd_end + 1
     n -= fin
     if n > room:
+        if not s.flags & TCP_SENT_IN_FLIGHT_AGAIN:
+            tcp_split_record(c, s, room)
         n = room
         fin = False
     if fin:

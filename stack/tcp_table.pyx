@@ -133,6 +133,7 @@ cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf
     t.connections = connections
     t.rcv_buf = rcv_buf
     t.snd_buf = snd_buf
+    t.mtu = nif.dev.mtu
     t.slots = <uint8_t *>((<uintptr_t>t.memory + LINE - 1) & ~<uintptr_t>(LINE - 1))
     t.slot_size = <uint32_t>each
     t.challenges_a_second = TCP_CHALLENGES_A_SECOND
