@@ -290,6 +290,20 @@ def test_a_request_the_device_refused_is_tried_again_at_once():
     wire.accounted()
 
 
+def test_what_waited_and_finds_the_queue_full_is_counted_and_its_place_is_free_again():
+    wire = Wire(queue=1, pending=2)
+    wire.netif.add_neighbor(PEER, PEER_MAC)
+    for _ in range(2):
+        assert wire.send(b"a", dst=THIRD) and wire.send(b"b", dst=THIRD)
+        wire.out()
+        wire.send(b"fills the queue")
+        wire.rx(is_at(THIRD, THIRD_MAC))
+        wire.out()
+        wire.netif.remove_neighbor(THIRD)
+    assert wire["arp_pending_tx_full"] == 4
+    wire.accounted()
+
+
 def test_random_talk_never_breaks_the_books():
     rng = random.Random(5)
     wire = Wire(neighbors=8, pending=6, pending_each=3, probes=0, seed=1)

@@ -111,7 +111,7 @@ def test_ttl_is_not_looked_at(wire):
     (who_has(US), "arp"),
     (tagged(tcp(), 5), "l4"),
     (tagged(tcp(), 0), "l4"),
-])
+], ids=lambda value: value if isinstance(value, str) else "")
 def test_each_frame_ends_in_its_one_counter(wire, frame, verdict):
     assert wire.input(frame) == verdict
     s = wire.netif.stats()
