@@ -1,0 +1,181 @@
+"""Our own packetdrill scripts at tolerance 0, the proof that a wrong line never passes, and outside suites if given."""
+import os
+import pathlib
+
+import pytest
+from packetdrill import packets, sockets
+from packetdrill.altered import alterations
+from packetdrill.runner import START_NS, Player, play
+from packetdrill.script import ScriptError, Unsupported, read
+
+SCRIPTS = sorted((pathlib.Path(__file__).parent / "packetdrill" / "scripts").glob("*.pkt"))
+OUTSIDE = os.environ.get("FIXWIRE_PACKETDRILL_DIR")
+each_script = pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
+
+OPEN = """
+0      socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0     bind(3, ..., ...) = 0
++0     listen(3, 1) = 0
++.001  < S 0:0(0) win 65535 <mss 1000>
++0     > S. 0:0(0) ack 1 win 65535 <mss 1460>
++.01   < . 1:1(0) ack 1 win 65535
++0     accept(3, ..., ...) = 4
+"""
+
+
+def passes(text, **options):
+    result = play(text, **options)
+    assert result.verdict == "passed", "\n".join([result.reason, *result.log])
+    return result
+
+
+@each_script
+def test_our_script(path):
+    passes(path.read_text())
+
+
+@each_script
+def test_our_script_where_both_sequence_numbers_wrap(path):
+    script = read(path.read_text())
+    player = Player(script)
+    player.play()
+    isns = [flow.iss for flow in player.flows.values() if flow.iss is not None]
+    later = (-3 - isns[0]) % 2**32 * 4000 if isns else 0        # RFC 6528: our ISN moves on by one each 4 us
+    passes(script, start_ns=START_NS + later, peer_shift=2**32 - 3)
+
+
+@each_script
+def test_no_altered_line_passes(path):
+    script = read(path.read_text())
+    done = 0
+    for what, altered in alterations(script):
+        assert play(altered).verdict == "failed", f"{path.stem}, {what}: not noticed"
+        done += 1
+    assert done >= 10
+
+
+def test_every_script_is_different_and_says_what_it_is_about():
+    heads = [p.read_text().splitlines()[0] for p in SCRIPTS]
+    assert len(set(heads)) == len(heads) and all(h.startswith("// ") and len(h) > 20 for h in heads)
+
+
+# -- the runner
+
+@pytest.mark.parametrize("lines, reason", [
+    ("+0 > . 1:1(0) ack 1", "nothing was sent"),
+    ("+0 write(4, ..., 10) = 11", "gives 10"),
+    ("+0 write(4, ..., 10) = 10", "not expected"),
+    ("+0 write(9, ..., 10) = 10", "descriptor 9 is not open"),
+    ("+0 read(4, ..., 10) = 10", "blocks"),
+    ("+0...0.5 read(4, ..., 10) = 10", "never returned"),
+    ("+0...0.5 read(4, ..., 10) = 10\n+.4 < P. 1:11(10) ack 1 win 9\n+0 > . 1:1(0) ack 11\n+1 close(3) = 0", "returns at"),
+    ("+0...0.5 read(4, ..., 10) = 9\n+.5 < P. 1:11(10) ack 1 win 9\n+0 > . 1:1(0) ack 11", "gives 10"),
+    ("+0 fcntl(4, F_SETFL, O_NONBLOCK) = 0\n+0 read(4, ..., 9) = -1 EPIPE", "fails with EAGAIN"),
+    ("+0 getsockopt(4, SOL_SOCKET, SO_ERROR, [ECONNRESET], [4]) = 0", "SO_ERROR is 0"),
+    ("+0 %{ assert tcpi_snd_mss == 1 }%", "assert"),
+    ("+0 < P. 1:11(10) ack 1 win 9\n+0 > . 1:1(0) ack 11 <nop>", "options"),
+    ("+0 write(4, ..., 2000) = 2000\n+0 > P. 1:1001(1000) ack 1", "flags"),
+    ("+0 write(4, ..., 2000) = 2000\n+0 > P. 1:3001(3000) ack 1", "length"),
+    ("+0 < P. 1:11(10) ack 1 win 9\n+0 write(4, ..., 100) = 100\n+0 > P. 1:101(100) ack 11", "length 0"),
+])
+def test_what_is_wrong_fails_and_says_why(lines, reason):
+    result = play(OPEN + lines + "\n")
+    assert result.verdict == "failed" and reason in result.reason, result
+
+
+@pytest.mark.parametrize("lines, what", [
+    ("+0 < udp (1000)", "UDP"), ("+0 < S 0:0(0) win 9 <FO 1234>", "FO"), ("+0 sctp_bindx(3, ..., 1) = 0", "sctp_bindx"),
+    ("+0 setsockopt(4, SOL_TCP, TCP_CORK, [1], 4) = 0", "TCP_CORK"), ("+0 < .5 1:1(0) ack 1 win 9", "AccECN"),
+    ("+0 %{ assert tcpi_busy_time == 0 }%", "tcpi_busy_time"), ("+0 < ipv6 fd3d::1 > fd3d::2: . 1:1(0) win 1", "ipv6"),
+    ("+0 < icmp echo_request id 3", "ICMP"), ("+0 `tc qdisc add`", "command"), ("+0 shutdown(4, SHUT_RDWR) = 0", "both"),
+    ("+0 < . 1:1(0) ack 1 win 9 {mut tcp mss}", "fuzzed"), ("+0 > icmp unreachable", "ICMP"),
+])
+def test_what_there_is_no_equivalent_for_is_unsupported_never_passed(lines, what):
+    result = play(OPEN + lines + "\n")
+    assert result.verdict == "unsupported" and what in result.reason, result
+
+
+@pytest.mark.parametrize("text", [
+    "0 < S 0:1(0) win 1", "0 < S 0:0(0) win 70000", "+-1 < S 0:0(0) win 1", "0 < X 0:0(0) win 1", "0 < S 0:0(0", "0 foo(",
+    "* < S 0:0(0) win 1", "0~1 close(3) = 0", "+2~+1 > . 0:0(0)", "0 < . 1:1(0) ack 1 win 1 <...>",
+    "1.0000000001 close(3) = 0",
+    "0 < . 1:1(0) win 1 <mss>", "0 <[xyz] . 1:1(0) win 1", "0", "0 < S 0:0(0) win 1 <foo 1>", "`x", "0 socket(3) 3",
+])
+def test_what_is_no_script_is_refused_with_its_line(text):
+    with pytest.raises(ScriptError, match="line 2: "):
+        read("\n" + text)
+
+
+def test_every_prefix_and_many_damaged_scripts_are_read_or_refused():
+    import random
+    rng = random.Random(9)
+    whole = "".join(p.read_text() for p in SCRIPTS[::7])
+    for _ in range(300):
+        at = rng.randrange(len(whole))
+        text = whole[rng.randrange(at + 1):at] + rng.choice("<>.:()[]{}%`\"~+*0aS,=|") + whole[at + 1:at + 80]
+        try:
+            read(text)
+        except (ScriptError, Unsupported) as e:
+            assert str(e).startswith("line ")
+
+
+def test_a_wrong_octet_of_ours_is_noticed(monkeypatch):
+    text = OPEN + "+0 write(4, ..., 100) = 100\n+0 > P. 1:101(100) ack 1\n+.001 < . 1:1(0) ack 101 win 9\n"
+    passes(text)
+    player = Player(read(text))
+
+    def send(sock, *_):
+        player.sockets.sent[sock.conn.local[1], sock.conn.remote[1]] += bytes(100)
+        return sock.conn.send(bytes(99) + b"x"), None
+
+    monkeypatch.setattr(player.sockets, "send", send)
+    result = player.play()
+    assert result.verdict == "failed" and "not those that were written" in result.reason
+
+
+def test_a_wrong_octet_of_the_peers_is_noticed(monkeypatch):
+    text = OPEN + "+0 < P. 1:101(100) ack 1 win 9\n+0 > . 1:1(0) ack 101\n+0 read(4, ..., 100) = 100\n"
+    passes(text)
+    monkeypatch.setattr(sockets, "text_at", lambda offset, n: bytes(n))
+    assert "not those the peer sent" in play(text).reason
+
+
+def test_a_bad_checksum_of_ours_is_noticed():
+    frame = packets.tcp_frame(packets.tcp_segment(1, 2, 3, 4, 16, 5, 0, b"", b"text"))
+    ours = frame[6:12] + frame[:6] + frame[12:26] + frame[30:34] + frame[26:30] + frame[34:]
+    assert packets.read_frame(ours, 0).text == b"text"
+    for at in range(len(ours)):
+        with pytest.raises(packets.Malformed):
+            packets.read_frame(ours[:at] + bytes([ours[at] ^ 4]) + ours[at + 1:], 0)
+
+
+def test_the_command_line(tmp_path, capsys):
+    from packetdrill.__main__ import main
+    (tmp_path / "good.pkt").write_text(OPEN)
+    (tmp_path / "bad.pkt").write_text(OPEN + "+0 > . 1:1(0) ack 1\n")
+    (tmp_path / "other.pkt").write_text(OPEN + "+0 < udp (1000)\n")
+    assert main([str(tmp_path), "--log"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == "1 passed, 1 failed, 1 unsupported" and sum("> S. " in line for line in out) == 1
+    assert [line.split()[0] for line in out if str(tmp_path) in line] == ["failed", "passed", "unsupported"]
+    assert main([str(tmp_path / "good.pkt")]) == 0 and main([str(tmp_path / "none")]) == 2
+
+
+def test_a_borrowed_script_is_judged_by_its_profile():
+    text = OPEN.replace("+0     > S. 0:0(0) ack 1 win 65535 <mss 1460>", "+.003  > S. 0:0(0) ack 1 <mss 1460>")
+    assert play(text).verdict == "failed" and play(text, "linux").verdict == "passed"
+    other = text.replace("<mss 1000>", "<mss 1000,sackOK,nop,nop,nop,wscale 7>").replace(
+        "ack 1 <mss 1460>", "ack 1 <mss 1460,nop,nop,sackOK,nop,wscale 8>")
+    assert play(other, "linux").verdict == "passed" and play(other, "freebsd").verdict == "passed"
+    assert play(other.replace("nop,nop,sackOK,nop,wscale 8", "nop,wscale 8"), "linux").verdict == "failed"
+
+
+@pytest.mark.skipif(not OUTSIDE, reason="FIXWIRE_PACKETDRILL_DIR names no directory of outside scripts")
+def test_outside_scripts_never_break_the_runner():
+    broken = []
+    for path in sorted(pathlib.Path(OUTSIDE).rglob("*.pkt")):
+        for profile in ("linux", "freebsd"):
+            result = play(path.read_text(errors="replace"), profile)
+            if "the runner:" in result.reason:
+                broken.append(f"{path}: {result.reason}")
+    assert not broken, "\n".join(broken)
