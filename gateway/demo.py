@@ -37,7 +37,9 @@ class PythonTrader:
 
     def __init__(self, orders: int, warm_up: int = 0) -> None:
         self.wanted, self.warm_up = orders, warm_up
-        self.sent = self.executions = self.mismatched = self.refused = self.position = self.out = 0
+        self.sent = self.executions = self.mismatched = self.refused = self.traded = self.last_e8 = self.out = 0
+        self.quotes = [("2" if n % 2 else "1", 100 + 100 * (n % 7), 9_950_000_000 + n * 37 % 1000 * 1_000_000)
+                       for n in range(7000)]
         self.on_call: Any = None
         self.engine: Any = None
 
@@ -45,43 +47,46 @@ class PythonTrader:
         self.engine = engine
 
     def on_logon(self, session: Any) -> None:
+        self.out = session.utc_ns // 1000
         self.trade(session)
 
     def on_message(self, session: Any, msg: Any) -> None:
-        if msg.MsgType != "8" or msg.get_int(11) != self.out:
+        if msg.get_int(11) != self.out:                 # ClOrdID
             self.mismatched += 1
             return
+        self.traded += msg.get_int(32)                  # LastQty
+        self.last_e8 = msg.get_e8(31)                   # LastPx
         self.executions += 1
-        self.position += msg.get_int(32) if msg[54] == "1" else -msg.get_int(32)
-        if self.executions == self.warm_up and self.on_call is not None:
-            self.on_call()
         if self.sent < self.wanted:
             self.trade(session)
-        elif self.executions == self.wanted:
-            if self.on_call is not None:
-                self.on_call()
-            self.engine.stop()
+        if self.executions == self.warm_up or self.executions == self.wanted:
+            self.milestone()
 
     def trade(self, session: Any) -> None:
-        n = self.sent
-        if session.order_new("FIXW", "2" if self.position > 0 else "1", 100 + 100 * (n % 7),
-                             9_950_000_000 + n * 37 % 1000 * 1_000_000, Account="DEMO01") == 0:
-            self.sent = n + 1
-            self.out = session.last_ClOrdID
+        side, qty, price_e8 = self.quotes[self.sent % 7000]
+        self.out += 1
+        if session.order_new("FIXW", side, qty, price_e8, self.out, "2", "0", "DEMO01") == 0:
+            self.sent += 1
         else:
             self.refused += 1
+
+    def milestone(self) -> None:
+        if self.on_call is not None:
+            self.on_call()
+        if self.executions == self.wanted:
+            self.engine.stop()
 
 
 class Market:
     """Both engines and what they check, ready to run once."""
 
     def __init__(self, orders: int, strategy: Any, *, trace: str | None = None, warm_up: int = WARM_UP,
-                 message_log: int = 0) -> None:
+                 message_log: int = 0, devices: tuple[Any, Any] | None = None) -> None:
         from dpdk_py import open_device
         from gateway.engine import Engine
         from gateway.exchange import SimulatedExchange, Trader
         self.orders = orders
-        self.device, self.far_device = open_device("pair")
+        self.device, self.far_device = devices or open_device("pair")
         keep = max(0, orders - warm_up)
         self.engine = Engine(self.device, GATEWAY, seed=1, sessions=1, connections=4, trace=trace, samples=keep,
                              message_log=message_log)

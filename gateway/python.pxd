@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fix.fieldset cimport FieldSet
-from fix.message cimport fix_msg
+from fix.message cimport fix_field, fix_msg
 from fix.session cimport fix_session
 
 from gateway.strategy cimport Strategy
@@ -11,6 +11,7 @@ cdef class MessageView(FieldSet):
     cdef fix_msg *m                 # NULL outside the callback
     cdef uint32_t shown             # callbacks so far: what was taken from an earlier one is stale
     cdef readonly uint64_t now_ns
+    cdef const fix_field *quick(self, object key) noexcept
 
 cdef class PythonStrategy(Strategy):
     cdef readonly object target

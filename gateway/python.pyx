@@ -3,15 +3,21 @@
 A spinning engine that has such a strategy holds the GIL already (see Engine.run), so `with gil` costs it little; any other
 takes it for the callback. Inside a callback nothing gives it up: order_new and send run with it held.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fix.face cimport message_of
 from fix.fieldset cimport FieldSet, text_of
-from fix.message cimport fix_msg
+from fix.message cimport fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8
 from fix.session cimport fix_session
 
 from gateway.slab cimport ENGINE_ERROR, EV_STRATEGY_ERROR, engine_note, flag_set, slot
 from gateway.strategy cimport Strategy
+
+
+cdef extern from "Python.h":
+    long PyLong_AsLongAndOverflow(object number, int *overflow)
+
+cdef object UNSET = object()
 
 
 cdef class MessageView(FieldSet):
@@ -43,6 +49,35 @@ cdef class MessageView(FieldSet):
         if m.fields[2].len == 1:
             return ONE[m.p[m.fields[2].off]]
         return text_of(m.p + m.fields[2].off, m.fields[2].len)
+
+    # Tags as integers, straight from the fields; names, missing fields and bad values take FieldSet's way.
+
+    cdef const fix_field *quick(self, object key) noexcept:
+        """The field if `key` is a tag as a number and is there; else NULL, and FieldSet says what is wrong."""
+        cdef int overflow = 0
+        cdef long tag
+        if self.m == NULL or type(key) is not int:
+            return NULL
+        tag = PyLong_AsLongAndOverflow(key, &overflow)
+        return fix_find(self.m, <uint32_t>tag) if 0 < tag < 1 << 31 else NULL
+
+    def __getitem__(self, key):
+        cdef const fix_field *f = self.quick(key)
+        if f == NULL:
+            return FieldSet.__getitem__(self, key)
+        return ONE[self.m.p[f.off]] if f.len == 1 else text_of(self.m.p + f.off, f.len)
+
+    def get_int(self, key, default=UNSET):
+        cdef int64_t v
+        if fix_read_int(self.m, self.quick(key), &v):
+            return v
+        return FieldSet.get_int(self, key) if default is UNSET else FieldSet.get_int(self, key, default)
+
+    def get_e8(self, key, default=UNSET):
+        cdef int64_t v
+        if fix_read_price_e8(self.m, self.quick(key), &v):
+            return v
+        return FieldSet.get_e8(self, key) if default is UNSET else FieldSet.get_e8(self, key, default)
 
     @property
     def MsgSeqNum(self):

@@ -11,6 +11,17 @@ from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, 
 
 from gateway.errors import WrongThread
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    Py_UCS4 PyUnicode_READ_CHAR(object text, Py_ssize_t i)
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *n) except NULL
+    char *PyBytes_AS_STRING(object octets)
+    Py_ssize_t PyBytes_GET_SIZE(object octets)
+
+cdef enum:
+    MOST = 65535            # octets of a message
+
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept nogil
 
@@ -19,7 +30,29 @@ VERSIONS = {"FIX.4.0": 40, "FIX.4.1": 41, "FIX.4.2": 42, "FIX.4.3": 43, "FIX.4.4
 BEGIN_STRINGS = {number: text for text, number in VERSIONS.items()}
 
 
-cdef bytes octets_of(object value, str what):
+cdef object octets_of(object value, str what):
+    """str and bytes as octets, an int in decimal; an ASCII str is its own octets."""
+    if type(value) is str and PyUnicode_IS_ASCII(value):
+        return value
+    return bytes_of(value, what)
+
+
+cdef inline const char *octets_at(object octets, uint32_t *n) except NULL:
+    """Where the octets of what octets_of gave are; they live as long as it does."""
+    cdef Py_ssize_t size
+    cdef const char *p
+    if type(octets) is str:
+        p = PyUnicode_AsUTF8AndSize(octets, &size)
+    else:
+        p = PyBytes_AS_STRING(octets)
+        size = PyBytes_GET_SIZE(octets)
+    if size > MOST:
+        raise ValueError(f"a text of {size} characters is longer than any message")
+    n[0] = <uint32_t>size
+    return p
+
+
+cdef bytes bytes_of(object value, str what):
     """str and bytes as octets, an int in decimal."""
     if type(value) is bytes:
         return <bytes>value
@@ -35,9 +68,9 @@ cdef bytes octets_of(object value, str what):
 cdef char char_of(object value, str what) except? 0:
     """A FIX char: one octet."""
     cdef bytes text
-    if type(value) is str and len(<str>value) == 1 and ord(<str>value) < 128:
-        return <char>ord(<str>value)
-    text = octets_of(value, what)
+    if type(value) is str and PyUnicode_IS_ASCII(value) and PyUnicode_GET_LENGTH(value) == 1:
+        return <char>PyUnicode_READ_CHAR(value, 0)
+    text = bytes_of(value, what)
     if len(text) != 1:
         raise ValueError(f"{what} is {value!r}, must be one character")
     return text[0]
@@ -201,11 +234,10 @@ cdef class GatewaySession:
     def order_new(self, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2", TimeInForce="0",
                   Account=None):
         cdef order o
-        cdef bytes symbol = octets_of(Symbol, "Symbol"), account, clordid
+        cdef object symbol = octets_of(Symbol, "Symbol"), account, clordid
         self.change()
         order_init(&o)
-        o.Symbol = symbol
-        o.Symbol_n = <uint32_t>len(symbol)
+        o.Symbol = octets_at(symbol, &o.Symbol_n)
         o.Side = char_of(Side, "Side")
         o.OrderQty = OrderQty
         o.Price_e8 = Price_e8
@@ -215,24 +247,21 @@ cdef class GatewaySession:
             o.ClOrdID = ClOrdID
         else:
             clordid = octets_of(ClOrdID, "ClOrdID")
-            o.ClOrdID_text = clordid
-            o.ClOrdID_n = <uint32_t>len(clordid)
+            o.ClOrdID_text = octets_at(clordid, &o.ClOrdID_n)
         if Account is not None:
             account = octets_of(Account, "Account")
-            o.Account = account
-            o.Account_n = <uint32_t>len(account)
+            o.Account = octets_at(account, &o.Account_n)
         return order_new(self.g.s, &o, self.g.e.now_ns)
 
     def order_replace(self, OrigClOrdID, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2",
                       TimeInForce="0", Account=None):
         cdef order o
-        cdef bytes symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID"), account, clordid
+        cdef object symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID")
+        cdef object account, clordid
         self.change()
         order_init(&o)
-        o.OrigClOrdID_text = orig
-        o.OrigClOrdID_n = <uint32_t>len(orig)
-        o.Symbol = symbol
-        o.Symbol_n = <uint32_t>len(symbol)
+        o.OrigClOrdID_text = octets_at(orig, &o.OrigClOrdID_n)
+        o.Symbol = octets_at(symbol, &o.Symbol_n)
         o.Side = char_of(Side, "Side")
         o.OrderQty = OrderQty
         o.Price_e8 = Price_e8
@@ -242,40 +271,35 @@ cdef class GatewaySession:
             o.ClOrdID = ClOrdID
         else:
             clordid = octets_of(ClOrdID, "ClOrdID")
-            o.ClOrdID_text = clordid
-            o.ClOrdID_n = <uint32_t>len(clordid)
+            o.ClOrdID_text = octets_at(clordid, &o.ClOrdID_n)
         if Account is not None:
             account = octets_of(Account, "Account")
-            o.Account = account
-            o.Account_n = <uint32_t>len(account)
+            o.Account = octets_at(account, &o.Account_n)
         return order_replace(self.g.s, &o, self.g.e.now_ns)
 
     def order_cancel(self, OrigClOrdID, Symbol, Side, int64_t OrderQty=0, ClOrdID=0):
         cdef order o
-        cdef bytes symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID"), clordid
+        cdef object symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID"), clordid
         self.change()
         order_init(&o)
-        o.OrigClOrdID_text = orig
-        o.OrigClOrdID_n = <uint32_t>len(orig)
-        o.Symbol = symbol
-        o.Symbol_n = <uint32_t>len(symbol)
+        o.OrigClOrdID_text = octets_at(orig, &o.OrigClOrdID_n)
+        o.Symbol = octets_at(symbol, &o.Symbol_n)
         o.Side = char_of(Side, "Side")
         o.OrderQty = OrderQty
         if type(ClOrdID) is int:
             o.ClOrdID = ClOrdID
         else:
             clordid = octets_of(ClOrdID, "ClOrdID")
-            o.ClOrdID_text = clordid
-            o.ClOrdID_n = <uint32_t>len(clordid)
+            o.ClOrdID_text = octets_at(clordid, &o.ClOrdID_n)
         return order_cancel(self.g.s, &o, self.g.e.now_ns)
 
     def send(self, MsgType, fields):
-        cdef bytes msgtype = octets_of(MsgType, "MsgType"), text
+        cdef bytes msgtype = bytes_of(MsgType, "MsgType"), text
         cdef fix_writer *w
         self.change()
         if not 0 < len(msgtype) <= 8:
             raise ValueError(f"MsgType is {MsgType!r}, must be 1 to 8 characters")
-        pairs = [(int(tag), octets_of(value, f"field {tag}")) for tag, value in fields]
+        pairs = [(int(tag), bytes_of(value, f"field {tag}")) for tag, value in fields]
         for tag, text in pairs:
             if not 0 < tag < 1 << 31:
                 raise ValueError(f"tag is {tag}, must be 1 to {(1 << 31) - 1}")
@@ -293,7 +317,7 @@ cdef class GatewaySession:
         return SENT
 
     def logout(self, text=None):
-        cdef bytes octets = b"" if text is None else octets_of(text, "text")
+        cdef bytes octets = b"" if text is None else bytes_of(text, "text")
         self.change()
         session_logout(self.g.s, <const char *>octets if octets else NULL, self.g.e.now_ns)
 
