@@ -1,5 +1,7 @@
 """Plays every *.pkt below the given files or directories: one line a script, then `N passed, N failed, N unsupported`.
 
+With a profile: packetdrill's tolerance (4 ms or an eighth of the gap), options in any order, any window scale, and PSH
+is not compared; without: everything to the nanosecond.
 Exit status: 0 nothing failed, 1 something did, 2 there was nothing to play.
 """
 import argparse
