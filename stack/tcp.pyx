@@ -382,7 +382,9 @@ cdef int tcp_poll_mtu(tcp_table *t, uint64_t now_ns) noexcept nogil:
     mss = t.mtu - 40 if t.mtu > 40 + LEAST_MSS else LEAST_MSS
     for i in range(t.connections):
         c = <tcb *>(t.slots + <uint64_t>i * t.slot_size)
-        if c.state >= TCP_ESTABLISHED and c.snd_mss > mss:
+        if c.state == TCP_SYN_RECEIVED and c.snd_mss > mss:
+            c.snd_mss = mss
+        elif c.state >= TCP_ESTABLISHED and c.snd_mss > mss:
             c.in_upcall += 1
             tcp_smaller_mss(c, mss, now_ns)
             c.in_upcall -= 1

@@ -190,7 +190,7 @@ def test_an_inbound_line_larger_than_a_frame_comes_in_one_burst():
 
 def test_sysctls_of_a_borrowed_script_become_options():
     text = ("0 `sysctl -q net.ipv4.tcp_timestamps=0; sysctl net.ipv4.tcp_ecn=1`\n"
-            "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = -1\n"
-            "+0 > SEW 0:0(0) <mss 1460,nop,nop,sackOK,nop,wscale 7>\n")
+            "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n"
+            "+0 connect(3, ..., ...) = -1\n+0 > SEW 0:0(0) <mss 1460,nop,nop,sackOK,nop,wscale 7>\n")
     assert play(text, "linux").verdict == "passed"
     assert play(text.replace("tcp_ecn=1", "tcp_ecn=0"), "linux").verdict == "failed"

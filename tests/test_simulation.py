@@ -17,6 +17,12 @@ def test_worlds_come_to_a_right_end(first):
         run(seed)
 
 
+@pytest.mark.parametrize("seed", [1687, 2166, 2782, 4392, 4711])
+def test_a_world_that_once_went_wrong(seed):
+    """An MTU that shrank between SYN and its ACK left segments the device loses: stuck."""
+    run(seed)
+
+
 def test_what_is_exercised():
     """The first 200 seeds meet every kind of trouble, or the other tests show less than they seem to."""
     total = sum((run(seed).count for seed in range(0, 200, 2)), start=simulation.collections.Counter())
