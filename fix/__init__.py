@@ -1,6 +1,7 @@
 """FIX messages and sessions, sans-I/O: octets and time in, octets out.
 
     parse, Parser                 messages from octets, one or a stream   Message   read by tag or name, built, encoded
+    Validator                     a message against its dictionary, every SessionRejectReason
     Session                       a session, initiator or acceptor    MemoryStore, Store   what it keeps for resends
     LocalProtocolError            you asked for what cannot be        RemoteProtocolError  the peer broke the protocol
 
@@ -24,11 +25,12 @@ from .face import Message, Parser, parse
 from .fieldset import Entry, Group
 from .sansio import Event, Session, identify
 from .store import MemoryStore, Store
+from .validate import Validator
 
 __all__ = [
     "DictionaryError", "Entry", "Event", "FieldMissing", "FieldValueError", "FixError", "GarbledMessage", "Group",
     "IncompleteMessage", "LocalProtocolError", "MemoryStore", "Message", "MessageError", "Parser", "RemoteProtocolError",
-    "Session", "Store", "identify", "parse",
+    "Session", "Store", "Validator", "identify", "parse",
 ]
 
 if TYPE_CHECKING:
