@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants soak-ipc clean help
+.PHONY: demo test build lint bench mutants packetdrill soak soak-ipc clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -47,6 +47,15 @@ lint: build
 ## make bench         every benchmark, one table each
 bench: build
 	@for f in bench/*.py; do echo "== $$f"; $(PY) $$f || exit 1; done
+
+## make packetdrill  DIR=... PROFILE=linux|freebsd: outside scripts (or our own) through the player
+packetdrill: build
+	$(PY) -m tests.packetdrill $(or $(DIR),tests/packetdrill/scripts) $(if $(PROFILE),--profile $(PROFILE))
+
+## make soak          SEEDS=10000 simulated worlds of TCP, 10^6 mutated messages
+soak: build
+	$(PY) -m tests.soak --seeds $(or $(SEEDS),10000)
+	FIXWIRE_MUTATIONS=1000000 $(PY) -m pytest -q tests/test_fix_parse.py
 
 ## make soak-ipc      rings: N kills a side (10000), 10^9 broadcast messages
 soak-ipc: build
