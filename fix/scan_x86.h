@@ -268,7 +268,8 @@ FW_512 static int fw_scan_512(const uint8_t *p, uint32_t begin, uint32_t end, ui
         r = (start_k | in_tag) - me - 1;            /* + ~me */
         first = r & me;
         tag = ~(r | me);                            /* what the carry turned, without the '=' */
-        too_long |= first & (tag << 5 | tag_before >> 59);
+        /* a tag of five: two octets, or `39=2|1=` would count with the 9 of the tag before */
+        too_long |= first & (tag << 5 | tag_before >> 59) & (tag << 4 | tag_before >> 60);
         tag_before = tag;
         tag_k = tag;
         digits = _mm512_maskz_sub_epi8(tag_k, v, c30);
