@@ -7,8 +7,9 @@ one thread, one order on its way at a time; every order distinct and in a frame 
   wire_to_wire  a run with two marks only: the return of rx_burst, the return of tx_burst. No cost is subtracted.
   runs          --runs of each (default 5), backends and strategies in turn, so that a slow minute hits all alike. A row
                 shows the run with the lowest median; `spread` is the lowest and highest median of all runs.
-The first 1,000 orders of a run are left out. Backends: pair, and DPDK's net_ring (two ports on one ring; left out with
-the reason where there is no DPDK). net_null answers nothing, so no session can run over it: bench/device.py has its cost.
+The first 1,000 orders of a run are left out. Backends: pair, and DPDK's net_ring (two ports, crossed, with DPDK's mbufs and
+pools; left out with the reason where there is no DPDK). net_null answers nothing, so no session can run over it; its cost
+is in bench/device.py.
 `reference` is a fixed integer loop: its median over its minimum says how contended the machine was.
 
     python bench/path.py [--orders N] [--runs N] [--strategy native|python|both] [--json]
@@ -23,27 +24,22 @@ import time
 
 sys.path[0] = str(pathlib.Path(__file__).resolve().parent.parent)
 
+from bench import native  # noqa: E402
 from gateway import demo  # noqa: E402
 from gateway.trace import STAGES, Trace  # noqa: E402
 
 COLUMNS = ("min_ns", "p50_ns", "p99_ns", "p99_9_ns", "max_ns")
 
 
-def net_ring(n):
-    """Both ends of one DPDK ring: what either sends, the next rx_burst of the other takes, as they take turns."""
-    from dpdk_py import open_device
-    return (open_device(f"dpdk:net_ring{2 * n},nodeaction=path{n}:0:CREATE"),
-            open_device(f"dpdk:net_ring{2 * n + 1},nodeaction=path{n}:0:ATTACH"))
-
-
 def backends():
-    found, missing = {"pair": lambda n: None}, {}
-    from dpdk_py import DeviceError, DpdkError
+    """{name: what makes the two devices of a run}, and why others are left out."""
+    found, missing = {"pair": lambda: None}, {}
+    from dpdk_py import DeviceError, open_device
     try:
-        for device in net_ring(0):
-            device.close()
-        found["net_ring"] = net_ring
-    except (DeviceError, DpdkError, ImportError) as error:
+        crossed = native.cython_module(pathlib.Path(__file__).with_name("path_native.pyx")).Crossed
+        a, b = open_device("dpdk:net_ring0"), open_device("dpdk:net_ring1")
+        found["net_ring"] = lambda: (crossed(a, b, b"\2fix\0\1"), crossed(b, a, b"\2fix\0\2"))
+    except (DeviceError, ImportError) as error:
         missing["net_ring"] = str(error).splitlines()[0]
     return found, missing
 
@@ -70,13 +66,12 @@ def run(orders, strategy, trace, devices):
 def measure(orders, runs, strategies):
     """{(backend, strategy): {stage: row}}; a row is that of the run with the lowest median, and `spread`."""
     found, missing = backends()
-    kept, ports = {}, 0
+    kept = {}
     for _ in range(runs):
         for backend, devices in found.items():
             for strategy in strategies:
                 for trace in ("stages", "wire"):
-                    ports += 1
-                    for stage, row in run(orders, strategy, trace, devices(ports)).items():
+                    for stage, row in run(orders, strategy, trace, devices()).items():
                         kept.setdefault((backend, strategy), {}).setdefault(stage, []).append(row)
     best = {}
     for key, stages in kept.items():

@@ -35,6 +35,9 @@ GATEWAY, EXCHANGE, PORT = "10.0.0.1/24", "10.0.0.2/24", 9878
 class PythonTrader:
     """gateway.exchange.Trader in Python: one order at Logon, then one for every fill."""
 
+    __slots__ = ("engine", "executions", "last_e8", "mismatched", "on_call", "out", "quotes", "refused", "sent", "traded",
+                 "wanted", "warm_up")
+
     def __init__(self, orders: int, warm_up: int = 0) -> None:
         self.wanted, self.warm_up = orders, warm_up
         self.sent = self.executions = self.mismatched = self.refused = self.traded = self.last_e8 = self.out = 0
