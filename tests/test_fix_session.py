@@ -219,6 +219,35 @@ def test_nothing_is_sent_before_the_logon():
     peer.silent()
 
 
+def test_room_is_kept_back_for_administrative_messages():
+    peer = Peer("acceptor", max_out=512, send_buffer=512 + 4096)
+    peer.sends("35=A|34=1|98=0|108=30|")
+    while True:
+        try:
+            peer.session.send(f"35=B|58={'x' * 300}|")
+        except Exception as error:
+            assert "does not read" in str(error)
+            break
+    numbers = peer.session.next_out
+    peer.session.receive(peer.message("35=1|34=2|112=A|"))
+    peer.session.receive(peer.message("35=5|34=3|"))
+    assert peer.session.next_out == numbers + 2         # Heartbeat and Logout found room
+
+
+def test_a_message_the_wire_refused_uses_no_number():
+    peer = Peer("acceptor", max_out=512, send_buffer=512 + 4096)
+    peer.sends("35=A|34=1|98=0|108=30|")
+    while peer.session.stats()["admin_refused"] == 0:   # never read, a peer's tests use up even what is kept back
+        peer.session.receive(peer.message(f"35=1|112={'x' * 200}|"))
+    numbers = peer.session.next_out
+    peer.session.receive(peer.message(f"35=1|112={'x' * 200}|"))
+    assert peer.session.next_out == numbers and peer.session.stats()["admin_refused"] == 2
+    peer._take([])
+    peer.waiting.clear()
+    peer.sends("35=1|112=A|")
+    peer.gets(f"35=0|34={numbers}|112=A|")
+
+
 def test_a_callback_may_send_and_raise():
     peer = Peer("acceptor", logged_on=True)
 
