@@ -3,6 +3,8 @@
     parse, Parser                 messages from octets, one or a stream   Message   read by tag or name, built, encoded
     Validator                     a message against its dictionary, every SessionRejectReason
     Session                       a session, initiator or acceptor    MemoryStore, Store   what it keeps for resends
+    Journal                       a store that survives kill -9 and, on disk, a crash of the machine
+    Schedule                      daily or weekly hours of a session
     LocalProtocolError            you asked for what cannot be        RemoteProtocolError  the peer broke the protocol
 
 `fix.dictionary` holds names and types of every version, `fix.tags` and `fix.enums` the names as constants. Prices are exact
@@ -17,20 +19,23 @@ from .errors import (
     FixError,
     GarbledMessage,
     IncompleteMessage,
+    JournalError,
     LocalProtocolError,
     MessageError,
     RemoteProtocolError,
 )
 from .face import Message, Parser, parse
 from .fieldset import Entry, Group
+from .journal import Journal
 from .sansio import Event, Session, identify
+from .schedule import Schedule
 from .store import MemoryStore, Store
 from .validate import Validator
 
 __all__ = [
     "DictionaryError", "Entry", "Event", "FieldMissing", "FieldValueError", "FixError", "GarbledMessage", "Group",
-    "IncompleteMessage", "LocalProtocolError", "MemoryStore", "Message", "MessageError", "Parser", "RemoteProtocolError",
-    "Session", "Store", "Validator", "identify", "parse",
+    "IncompleteMessage", "Journal", "JournalError", "LocalProtocolError", "MemoryStore", "Message", "MessageError",
+    "Parser", "RemoteProtocolError", "Schedule", "Session", "Store", "Validator", "identify", "parse",
 ]
 
 if TYPE_CHECKING:

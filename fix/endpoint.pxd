@@ -132,6 +132,8 @@ cdef struct fix_session_config:     # fix_session_config_init gives the defaults
     uint32_t queue_octets           # messages kept that came before their turn
     uint32_t resend_request_max     # messages asked for at once, 0 = all
     uint64_t seq_max                # the last MsgSeqNum that is used; 2,147,483,647
+    uint32_t throttle_messages      # application messages sent within throttle_ns, 0 = as many as there are
+    uint64_t throttle_ns
 
 cdef struct fix_session_stats:
     uint64_t messages_in
@@ -207,6 +209,8 @@ cdef struct fix_session:
     uint32_t refusal                # fix_refusal
     uint32_t writing                # session_begin was called and session_end was not
     uint32_t decimals               # of SendingTime
+    uint32_t throttle_sent          # since throttle_from_ns
+    uint64_t throttle_from_ns
     uint32_t head_us_len
     uint32_t head_peer_len
     uint32_t head_tail_len
@@ -237,6 +241,11 @@ cdef struct fix_session:
     uint32_t gap_tries
     uint32_t queue_len              # octets of queue in use
     uint8_t *queue
+    const int64_t *windows          # when the session is open: n_windows pairs of UTC ns (from, to), ascending; NULL: always
+    uint32_t n_windows
+    uint32_t window                 # index of the pair below
+    int64_t window_from             # the window in force, or the next one
+    int64_t window_to
     void *user                      # the owner's
     fix_session_config config
     fix_session_stats stats

@@ -33,6 +33,7 @@ cdef void fix_session_config_init(fix_session_config *c) noexcept nogil:
     c.resend_messages = 64
     c.queue_octets = 65536
     c.seq_max = 2147483647
+    c.throttle_ns = SECOND
 
 
 cdef const char *begin_string(int version) noexcept nogil:

@@ -14,7 +14,7 @@ from fix.encode cimport (
 )
 from fix.endpoint cimport (
     FIX_41, FIX_44, FIXT_11, FIX_ADMIN_ROOM, FIX_BUSY, FIX_ESTABLISHED, FIX_NOT_LOGGED_ON, FIX_NUMBERS_EXHAUSTED,
-    FIX_SENT, FIX_STORE_FULL, FIX_TOO_LARGE, FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session,
+    FIX_SENT, FIX_STORE_FULL, FIX_THROTTLED, FIX_TOO_LARGE, FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session,
 )
 from fix.message cimport FIX_MAX_MESSAGE, fix_field, fix_find, fix_msg, fix_value
 from fix.parse cimport FIX_COMPLETE, fix_parse
@@ -136,7 +136,7 @@ cdef fix_writer *refuse(fix_session *s, uint32_t why) noexcept nogil:
     return NULL
 
 
-cdef inline uint32_t may_send(fix_session *s) noexcept nogil:
+cdef inline uint32_t may_send(fix_session *s, uint64_t now_ns) noexcept nogil:
     """FIX_SENT if an application message of the largest size may be sent now, else the reason why not."""
     if unlikely(s.state != FIX_ESTABLISHED):
         return FIX_NOT_LOGGED_ON
@@ -148,11 +148,24 @@ cdef inline uint32_t may_send(fix_session *s) noexcept nogil:
         return FIX_STORE_FULL
     if unlikely(s.next_out > s.config.seq_max):
         return FIX_NUMBERS_EXHAUSTED
+    if unlikely(s.config.throttle_messages != 0) and throttled(s, now_ns):
+        return FIX_THROTTLED
     return FIX_SENT
 
 
+cdef bint throttled(fix_session *s, uint64_t now_ns) noexcept nogil:
+    """Has this interval had its messages? Intervals begin with the first message after the last one's end."""
+    if s.throttle_sent == 0 or now_ns - s.throttle_from_ns >= s.config.throttle_ns:
+        s.throttle_from_ns = now_ns
+        s.throttle_sent = 0
+    if s.throttle_sent >= s.config.throttle_messages:
+        s.stats.throttled += 1
+        return True
+    return False
+
+
 cdef fix_writer *session_begin(fix_session *s, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
-    cdef uint32_t why = may_send(s)
+    cdef uint32_t why = may_send(s, now_ns)
     cdef fix_writer *w
     if unlikely(why != FIX_SENT):
         return refuse(s, why)
@@ -164,7 +177,7 @@ cdef fix_writer *session_begin(fix_session *s, uint64_t MsgType, uint64_t now_ns
 
 cdef fix_writer *session_begin_with(fix_session *s, uint64_t MsgType, const uint8_t *extra, uint32_t n,
                                     uint64_t now_ns) noexcept nogil:
-    cdef uint32_t why = may_send(s)
+    cdef uint32_t why = may_send(s, now_ns)
     cdef fix_writer *w
     if unlikely(why != FIX_SENT):
         return refuse(s, why)
@@ -191,6 +204,7 @@ cdef bint session_end(fix_session *s, fix_writer *w, uint64_t now_ns) noexcept n
         s.stats.refused += 1
         return False
     s.stats.app_out += 1
+    s.throttle_sent += 1
     return True
 
 

@@ -1,14 +1,16 @@
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from fix.errors import RemoteProtocolError
+from fix.face import Message
+from fix.schedule import Schedule
 from fix.store import Store
 
 VERSIONS: dict[str, int]
 EVENTS: tuple[str, ...]
 REFUSALS: tuple[str, ...]
 Buffer = bytes | bytearray | memoryview
-Fields = str | bytes | Mapping[int, object] | Iterable[tuple[int, object]]
+Fields = str | bytes | Message | Mapping[int, object] | Iterable[tuple[int, object]]
 
 def identify(data: Buffer) -> tuple[str, str, str] | None: ...
 
@@ -22,7 +24,7 @@ class Event:
     def __init__(self, name: str, raw: bytes | None = None, reason: str = "", text: str = "", begin: int = 0,
                  end: int = 0) -> None: ...
     @property
-    def message(self) -> Any: ...
+    def message(self) -> Message | None: ...
     @property
     def error(self) -> RemoteProtocolError | None: ...
 
@@ -31,7 +33,8 @@ class Session:
         self, role: Literal["initiator", "acceptor"], SenderCompID: str, TargetCompID: str,
         BeginString: str = "FIX.4.4", HeartBtInt: int = 30, store: Store | None = None,
         clock: Callable[[], int] | None = None, utc_offset_ns: int = 0,
-        on_event: Callable[[Session, Event], object] | None = None, send_buffer: int = ..., *,
+        on_event: Callable[[Session, Event], object] | None = None, send_buffer: int = ...,
+        schedule: Schedule | None = None, *,
         SenderSubID: str = ..., TargetSubID: str = ..., SenderLocationID: str = ..., TargetLocationID: str = ...,
         DefaultApplVerID: str = ..., Username: str = ..., Password: str = ...,
         reset_on_logon: bool = ..., reset_on_logout: bool = ..., reset_on_disconnect: bool = ...,
@@ -39,7 +42,7 @@ class Session:
         timestamp_digits: int = ..., max_latency_ns: int = ..., logon_timeout_ns: int = ...,
         logout_timeout_ns: int = ..., resend_timeout_ns: int = ..., max_message: int = ..., max_out: int = ...,
         step_messages: int = ..., step_octets: int = ..., resend_messages: int = ..., queue_octets: int = ...,
-        resend_request_max: int = ..., seq_max: int = ...,
+        resend_request_max: int = ..., seq_max: int = ..., throttle_messages: int = ..., throttle_ns: int = ...,
     ) -> None: ...
     def connected(self, now_ns: int | None = None) -> list[Event]: ...
     def receive(self, data: Buffer, now_ns: int | None = None) -> list[Event]: ...

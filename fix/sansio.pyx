@@ -23,7 +23,7 @@ from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_msg_alloc, fix_msg_free, f
 from fix.reject cimport session_business_reject, session_reject
 from fix.session cimport (
     session_abort, session_ask_resend, session_connected, session_disconnected, session_input, session_logout,
-    session_poll, session_renumber, session_reset, session_test_request,
+    session_poll, session_renumber, session_reset, session_schedule, session_test_request,
 )
 from fix.store cimport MemoryStore, Store
 
@@ -185,6 +185,8 @@ cdef int configure(fix_session_config *c, dict options) except -1:
     if "resend_messages" in o: c.resend_messages = number("resend_messages", o.pop("resend_messages"), 1, 1 << 30)
     if "queue_octets" in o: c.queue_octets = number("queue_octets", o.pop("queue_octets"), 0, 1 << 30)
     if "resend_request_max" in o: c.resend_request_max = number("resend_request_max", o.pop("resend_request_max"), 0, 1 << 30)
+    if "throttle_messages" in o: c.throttle_messages = number("throttle_messages", o.pop("throttle_messages"), 0, 1 << 30)
+    if "throttle_ns" in o: c.throttle_ns = number("throttle_ns", o.pop("throttle_ns"), 1, 1 << 61)
     if "seq_max" in o: c.seq_max = number("seq_max", o.pop("seq_max"), 1, 1 << 62)
     if o:
         raise TypeError(f"{', '.join(sorted(o))}: no such option of a Session")
@@ -272,9 +274,11 @@ cdef class Session:
     clock           a callable giving now_ns where a method is called without it
     on_event        called with each Event when it happens instead of returning them; it may send
     send_buffer     octets that may wait in data_to_send before sends are refused
+    schedule        a fix.Schedule: outside its hours the session ends and does not begin; each window begins at number 1
     Further keywords: reset_on_logon, reset_on_logout, reset_on_disconnect, check_comp_id, check_latency,
     next_expected, last_processed, max_latency_ns, logon_timeout_ns, logout_timeout_ns, resend_timeout_ns,
-    timestamp_digits, max_message, max_out, step_messages, resend_messages, queue_octets, resend_request_max, seq_max.
+    timestamp_digits, max_message, max_out, step_messages, resend_messages, queue_octets, resend_request_max, seq_max,
+    throttle_messages, throttle_ns.
     """
     cdef fix_session *s
     cdef Store store
@@ -285,13 +289,14 @@ cdef class Session:
     cdef list out
     cdef uint32_t pending, send_limit
     cdef bint closing, inside
-    cdef object clock, on_event, raised
+    cdef object clock, on_event, raised, schedule
+    cdef int64_t[2] window
     cdef bytes _held            # the octets scratch points into
     cdef list events
     cdef object __weakref__
 
     def __cinit__(self, role, SenderCompID, TargetCompID, BeginString="FIX.4.4", HeartBtInt=30, store=None,
-                  clock=None, utc_offset_ns=0, on_event=None, send_buffer=1 << 20, **options):
+                  clock=None, utc_offset_ns=0, on_event=None, send_buffer=1 << 20, schedule=None, **options):
         cdef fix_session_config c
         fix_session_config_init(&c)
         if role not in ("initiator", "acceptor"):
@@ -325,6 +330,7 @@ cdef class Session:
         self.s.wire.close = wire_close
         self.s.app.on_message = app_message
         self.s.app.on_event = app_event
+        self.schedule = schedule
 
     def __dealloc__(self):
         session_free(self.s)
@@ -341,6 +347,7 @@ cdef class Session:
         self.buf_len = self.need = self.pending = 0
         self.out.clear()
         self.closing = False
+        self._look_at_hours(now)
         session_connected(self.s, now)
         return self._collect()
 
@@ -527,6 +534,12 @@ cdef class Session:
         if self.clock is None:
             raise TypeError("now_ns is missing: give it, or a clock when the Session is made")
         return self.clock()
+
+    cdef int _look_at_hours(self, uint64_t now) except -1:
+        if self.schedule is not None:
+            self.window[0], self.window[1] = self.schedule.window(<int64_t>now + self.utc_offset)
+            session_schedule(self.s, self.window, 1, now)
+        return 0
 
     cdef int _append(self, const uint8_t[::1] view) except -1:
         cdef size_t want = <size_t>self.buf_len + view.shape[0] + FIX_SLACK

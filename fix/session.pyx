@@ -50,7 +50,7 @@ from fix.recovery cimport (
 )
 from fix.reject cimport decimal, send_reject
 from fix.states cimport (
-    advance, emit, logout, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
+    advance, emit, in_hours, logout, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
     set_next_in, since,
 )
 from stack.wire.octets cimport likely, load_32, load_64, unlikely
@@ -79,6 +79,13 @@ cdef void session_connected(fix_session *s, uint64_t now_ns) noexcept nogil:
     s.writing = 0
     s.logged_garbled = 0
     queue_clear(s)
+    if not in_hours(s, session_utc(s, now_ns)):
+        s.reason = FIX_OUT_OF_HOURS
+        session_set_state(s, FIX_CLOSING, now_ns)
+        s.wire.close(s.wire.ctx, False, now_ns)
+        return
+    if s.n_windows != 0 and s.numbers.created_utc_ns < s.window_from:
+        reset_numbers(s, now_ns)    # numbers are those of one window
     if s.config.role == FIX_ACCEPTOR:
         session_set_state(s, FIX_AWAIT_LOGON, now_ns)
         return
@@ -520,6 +527,9 @@ cdef void session_poll(fix_session *s, uint64_t now_ns) noexcept nogil:
             session_close(s, FIX_LOGOUT_TIMEOUT, now_ns)
         elif s.resending:
             resend_on(s, now_ns)
+    elif s.state == FIX_ESTABLISHED and not in_hours(s, session_utc(s, now_ns)):
+        s.reason = FIX_OUT_OF_HOURS
+        logout(s, b"The session's hours are over", now_ns)
     elif s.state == FIX_ESTABLISHED:
         if s.resending:
             resend_on(s, now_ns)

@@ -1,5 +1,5 @@
 # The states of a session and what every change of them brings with it. For fix.session, which decides when.
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fix.endpoint cimport fix_session
 from fix.message cimport fix_msg
@@ -31,6 +31,10 @@ cdef inline uint64_t since(uint64_t now_ns, uint64_t then_ns) noexcept nogil:
 
 
 cdef void session_set_state(fix_session *s, int state, uint64_t now_ns) noexcept nogil
+# Is the session open at `utc`? Moves on to the next window when one has ended.
+cdef bint in_hours(fix_session *s, int64_t utc) noexcept nogil
+# Give it windows: n pairs (from, to) of UTC ns, ascending, that outlive the session; n 0: always open.
+cdef void session_schedule(fix_session *s, const int64_t *windows, uint32_t n, uint64_t now_ns) noexcept nogil
 # Compute deadline_ns again, and tell the application if it is earlier now.
 cdef void session_set_deadline(fix_session *s) noexcept nogil
 cdef void reset_numbers(fix_session *s, uint64_t now_ns) noexcept nogil

@@ -3,7 +3,7 @@
 fix/session is the theory of operation and decides when a state changes; here is what may follow what, as data for
 tests and docs, and everything that goes with a change.
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport strlen
 
 from fix.endpoint cimport (
@@ -20,6 +20,7 @@ cdef uint64_t NEVER = 0xFFFFFFFFFFFFFFFF
 TRANSITIONS = {
     ("DISCONNECTED", "AWAIT_LOGON"): "connected as acceptor",
     ("DISCONNECTED", "LOGON_SENT"): "connected as initiator, Logon sent",
+    ("DISCONNECTED", "CLOSING"): "connected outside the session's hours",
     ("AWAIT_LOGON", "ESTABLISHED"): "the peer's Logon was good and is answered",
     ("AWAIT_LOGON", "CLOSING"): "no Logon, not a good one, or not in time",
     ("LOGON_SENT", "ESTABLISHED"): "the peer answered with its Logon",
@@ -154,9 +155,31 @@ cdef void session_disconnected(fix_session *s, uint64_t now_ns) noexcept nogil:
 
 # --- time
 
+cdef bint in_hours(fix_session *s, int64_t utc) noexcept nogil:
+    if s.n_windows == 0:
+        return True
+    while utc >= s.window_to and s.window + 1 < s.n_windows:
+        s.window += 1
+        s.window_from = s.windows[2 * s.window]
+        s.window_to = s.windows[2 * s.window + 1]
+    return s.window_from <= utc < s.window_to
+
+
+cdef void session_schedule(fix_session *s, const int64_t *windows, uint32_t n, uint64_t now_ns) noexcept nogil:
+    s.windows = windows
+    s.n_windows = n
+    s.window = 0
+    if n != 0:
+        s.window_from = windows[0]
+        s.window_to = windows[1]
+        in_hours(s, session_utc(s, now_ns))
+    session_set_deadline(s)
+
+
 cdef uint64_t next_deadline(const fix_session *s) noexcept nogil:
     """When session_poll may next have something to do."""
     cdef uint64_t d = NEVER, t
+    cdef int64_t left
     if s.state == FIX_AWAIT_LOGON or s.state == FIX_LOGON_SENT:
         return s.state_ns + s.config.logon_timeout_ns
     if s.state == FIX_LOGOUT_SENT:
@@ -165,7 +188,10 @@ cdef uint64_t next_deadline(const fix_session *s) noexcept nogil:
         return NEVER
     if s.resending:
         return 0
-    if s.gap:
+    if s.n_windows != 0:
+        left = s.window_to - session_utc(s, 0)
+        d = <uint64_t>left if left > 0 else 0
+    if s.gap and s.gap_ns + gap_patience(s) < d:
         d = s.gap_ns + gap_patience(s)
     elif s.config.resend_request_max != 0 and s.gap_high >= s.next_in:
         return 0

@@ -173,7 +173,7 @@ class World:
 
 
 def difference(sent, got):
-    for n, (s, g) in enumerate(zip(sent, got)):
+    for n, (s, g) in enumerate(zip(sent, got, strict=False)):
         if s != g:
             return f"message {n}: sent {s}, got {g}"
     return f"{len(sent)} sent, {len(got)} got: {(sent + got)[min(len(sent), len(got)):][:3]}"
