@@ -107,6 +107,8 @@ EXTENSIONS = [
     ext("fix.logon"),
     ext("fix.session"),
     ext("fix.store"),
+    ext("fix.segment"),
+    ext("fix.journal"),
     ext("fix.sansio"),
     ext("gateway.engine"),
     ext("gateway.loop"),

@@ -46,3 +46,7 @@ class LocalProtocolError(FixError):
 
 class RemoteProtocolError(FixError):
     """The peer broke the session protocol; the text is the session's reason."""
+
+
+class JournalError(FixError):
+    """A journal that cannot be opened as it is: in use, damaged, or two halves of different journals."""

@@ -2,6 +2,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from gateway.cli import Mistake, colour, complain, end
@@ -59,7 +60,7 @@ def show(t: "Transcript", args: argparse.Namespace, out: BinaryIO) -> int:
     return 0
 
 
-def sentence(totals: dict[str, object]) -> str:
+def sentence(totals: Mapping[str, object]) -> str:
     """The totals as one line for people."""
     words = [f"{totals[k]} {k.replace('_', '-')}" for k in
              ("packets", "flows", "messages", "garbled", "retransmissions", "out_of_order")]

@@ -114,6 +114,9 @@ def test_sections_of_both_orders_follow_each_other_and_interfaces_begin_again(tm
     f.write_bytes(make.pcapng(FRAMES[:4], "<") + make.pcapng(FRAMES[:4], ">"))
     packets, _ = read(f)
     assert [p.data for p in packets] == FRAMES[:4] * 2 and packets[:4] == packets[4:]
+    f.write_bytes(b"".join(make.section(order) + make.interface(order, tsresol=resol)
+                           + make.enhanced(order, 0, 7, FRAMES[0]) for order, resol in (("<", 9), (">", 6), ("<", 3))))
+    assert [p.ts_ns for p in read(f)[0]] == [7, 7_000, 7_000_000]
 
 
 def test_simple_packet_blocks_have_no_time_and_the_interfaces_snaplen(tmp_path):

@@ -1,0 +1,19 @@
+from typing import Literal
+
+from fix.store import Store
+
+class Journal(Store):
+    name: str
+    directory: str | None
+    ring_directory: str
+    durability: str
+    def __init__(
+        self, name: str, directory: str | None = None, *, ring_directory: str = "/dev/shm", ring_octets: int = ...,
+        segment_octets: int = ..., keep_segments: int = 64, messages: int = ...,
+        durability: Literal["process", "machine", "each"] = "process", sync_ns: int = 5_000_000,
+    ) -> None: ...
+    def sync(self) -> bool: ...
+    def close(self) -> None: ...
+    def remove(self) -> None: ...
+    def __enter__(self) -> Journal: ...
+    def __exit__(self, *exc: object) -> None: ...

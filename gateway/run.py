@@ -1,0 +1,156 @@
+"""`fixwire run gateway.toml`: the gateway process, made from a checked configuration.
+
+The engine runs in the main thread, so SIGINT and SIGTERM reach it: Logout everywhere, back within 2 s, exit 0. A thread
+beside it writes what happens to sessions to the log; it is kept off the engine's core.
+"""
+import argparse
+import contextlib
+import logging
+import os
+import queue
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli import Mistake
+from gateway.config import Config, ConfigError, load
+
+if TYPE_CHECKING:
+    from dpdk_py.base import Device
+    from gateway.engine import Engine
+
+log = logging.getLogger("fixwire.gateway")
+EVENTS_S = 0.2      # how often session events are taken from the engine for the log
+
+Event = tuple[int, str, str, int]
+
+
+def main(args: argparse.Namespace) -> int:
+    """0 after a clean stop, 1 when a strategy's exception stopped the gateway, 2 for what cannot run."""
+    try:
+        config = load(args.file)
+    except ConfigError as e:
+        sys.stderr.write("".join(f"{p}\n" for p in e.problems))
+        return 2
+    except OSError as e:
+        raise Mistake(f"{args.file} cannot be read: {e.strerror}") from None
+    if args.check:
+        print(f"{args.file}: {len(config.sessions)} sessions, every key is right")
+        return 0
+    return run(config)
+
+
+def run(config: Config) -> int:
+    """Open everything the configuration names, run until told to stop, close everything."""
+    from gateway.engine import Engine
+    from gateway.loading import load_strategy
+    check_core(config)
+    logging_to(config.log)
+    beside = os.path.dirname(os.path.abspath(config.path))
+    strategy = load_strategy(config.strategy, beside) if config.strategy else None
+    with contextlib.ExitStack() as opened:
+        device = opened.enter_context(open_configured(config))
+        try:
+            engine = opened.enter_context(Engine(
+                device, config.address, gateway=config.gateway, seed=config.seed, idle=config.idle,
+                sessions=len(config.sessions), connections=4 * len(config.sessions) + 64))
+        except ValueError as e:
+            raise Mistake(f"{config.path}: {e}") from None
+        add_sessions(engine, config, strategy)
+        journal = opened.enter_context(Journal(engine))
+        log.info("gateway on %s as %s, %d sessions, %s, %s", config.device, config.address, len(config.sessions),
+                 f"core {config.core}" if config.core is not None else "no core of its own", config.idle)
+        try:
+            engine.run(core=config.core)
+        except Exception as e:      # a strategy's, by the policy "stop"; the engine has logged its traceback
+            journal.stop()
+            sys.stderr.write(f"fixwire: the strategy stopped the gateway: {type(e).__name__}: {e}\n")
+            return 1
+        journal.stop()
+        log.info("stopped")
+    return 0
+
+
+def check_core(config: Config) -> None:
+    """The core must be one this process may use."""
+    if config.core is None:
+        return
+    mine = os.sched_getaffinity(0)
+    if config.core not in mine:
+        raise Mistake(f"{config.path}: core is {config.core}, this process may use {', '.join(map(str, sorted(mine)))}")
+
+
+def logging_to(path: str | None) -> None:
+    """The gateway's messages to `path`, or to standard error."""
+    try:
+        handler = logging.FileHandler(path) if path else logging.StreamHandler(sys.stderr)
+    except OSError as e:
+        raise Mistake(f"log file {path} cannot be written: {e.strerror}") from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler])
+
+
+def open_configured(config: Config) -> "Device":
+    """The device, with EAL arguments where it is DPDK's."""
+    from dpdk_py import DeviceError, open_device
+    options: dict[str, Any] = {"eal": list(config.eal)} if config.eal else {}
+    try:
+        device: Device = open_device(config.device, **options)
+        return device
+    except DeviceError as e:
+        raise Mistake(f"{config.path}: device {config.device}: {e}") from None
+    except ValueError as e:
+        raise Mistake(f"{config.path}: {e}") from None
+
+
+def add_sessions(engine: "Engine", config: Config, strategy: object) -> None:
+    """One session for each table; all of them share the strategy."""
+    known = engine.add_strategy(strategy, on_error=config.exceptions) if strategy is not None else None
+    for s in config.sessions:
+        more: dict[str, Any] = {"DefaultApplVerID": s.DefaultApplVerID} if s.DefaultApplVerID else {}
+        try:
+            engine.add_session(s.SenderCompID, s.TargetCompID, strategy=known, role=s.role, port=s.port, host=s.host,
+                               BeginString=s.BeginString, HeartBtInt=s.HeartBtInt, ResetOnLogon=s.ResetOnLogon, **more)
+        except (ValueError, TypeError) as e:
+            raise Mistake(f"{config.path}:{s.line}: {e}") from None
+
+
+class Journal:
+    """A thread that logs session events: the engine's thread only hands them over, between two steps."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+        self.taken: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.work, name="journal", daemon=True)
+
+    def __enter__(self) -> "Journal":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def take(self) -> None:
+        """In the engine's thread."""
+        self.taken.put(self.engine.events())
+
+    def work(self) -> None:
+        while not self.ended.wait(EVENTS_S):
+            with contextlib.suppress(RuntimeError):     # 1,024 calls are waiting: the engine is busy, next time then
+                self.engine.submit(self.take)
+            while not self.taken.empty():
+                self.write(self.taken.get())
+
+    def write(self, events: list[Event] | None) -> None:
+        for _, session, event, reason in events or []:
+            log.info("session %s: %s%s", session, event, f" (reason {reason})" if reason else "")
+
+    def stop(self) -> None:
+        """Log what is left. The engine does not run any more."""
+        if self.ended.is_set():
+            return
+        self.ended.set()
+        self.thread.join()
+        while not self.taken.empty():
+            self.write(self.taken.get())
+        self.write(self.engine.events())
