@@ -21,7 +21,7 @@ def module(name):
     from setuptools.command.build_ext import build_ext
 
     BUILD.mkdir(parents=True, exist_ok=True)
-    pxds = [str(p) for room in ("stack", "dpdk_py") for p in (ROOT / room).rglob("*.pxd")]
+    pxds = [str(p) for room in ("stack", "dpdk_py", "fix") for p in (ROOT / room).rglob("*.pxd")]
     extension = Extension(name, [str(ROOT / "tests" / f"{name}.pyx")], depends=pxds,
                           extra_compile_args=["-O2", "-g", "-std=gnu11", "-fno-strict-aliasing",
                                               "-Wno-unused-function", "-Wno-unused-variable"])
