@@ -2,8 +2,10 @@
 import json
 
 import pytest
+from street import Quiet, Street
 
 from gateway import demo
+from gateway.exchange import SimulatedExchange, Trader
 
 NINE = ("rx", "parse", "tcp", "fix_parse", "session", "strategy", "encode", "tcp_out", "tx", "total")
 
@@ -46,3 +48,25 @@ def test_wrong_arguments(capsys):
         demo.main(["--orders", "0"])
     assert stopped.value.code == 2
     assert "0 is not at least 1" in capsys.readouterr().err
+
+
+def test_the_native_trader_checks_ClOrdIDs():
+    class Liar(Quiet):
+        def on_message(self, session, msg):
+            session.send("8", [(37, 1), (17, 1), (150, "F"), (39, "2"), (11, msg.get_int(11) + 1), (55, "FIXW"), (54, "1"),
+                               (32, 100), (31, "99.5"), (151, 0), (14, 100), (6, "99.5")])
+    trader = Trader(5)
+    with Street(trader, Liar()) as street:
+        street.settle()
+        assert (trader.sent, trader.executions, trader.mismatched) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("times, field", [(2, "not_distinct"), (1, "malformed")])
+def test_the_exchange_checks_orders(times, field):
+    exchange = SimulatedExchange()
+    with Street(Quiet(), exchange) as street:
+        street.settle()
+        for _ in range(times):
+            street.here.order_new("ABC", "1", 1, 100, ClOrdID=5 if times == 2 else "five")
+            street.settle()
+        assert getattr(exchange, field) == 1
