@@ -170,15 +170,12 @@ def learn(path: str, flow: Flow, us: str | None) -> Facts:
     if logon_out and logon_out.get(b"141") == b"Y":
         more["ResetOnLogon"] = True
     greeting = b""
-    if logon_in is None:
+    made = seen["peer_isn"] is None
+    if logon_in is None and made:
         # In mid-stream nobody says how often heartbeats were agreed on; what was, came.
         heartbeat = 0
         first_in, first_out = max(1, first_in - 1), max(1, first_out - 1)
         greeting = made_logon(begin, said, first_in, seen["first_ns"], more.get("DefaultApplVerID"))
-    made = seen["peer_isn"] is None
-    if greeting and not made:
-        raise Mistake(f"{path}: {peer} opens the connection but its first message is no Logon(A); "
-                      "only a capture that begins in mid-stream is given one")
     return Facts(
         us=parts(us), peer=parts(peer), passive=passive, made=made,
         peer_first=seen["peer_first"] if made else (seen["peer_isn"] + 1) % 2**32,

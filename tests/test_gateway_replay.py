@@ -218,6 +218,16 @@ def test_a_logon_in_a_capture_without_handshake_is_not_made_twice(here, tmp_path
     assert code == 0 and [(m["way"], m["MsgType"]) for m in lines] == [("out", "A"), ("in", "A"), ("in", "8")]
 
 
+def test_a_peer_that_answers_with_logout_is_played_and_told(here, tmp_path, capsys):
+    c = Connection(client=(US, 40001), server=(PEER, 9876)).open()
+    c.say(c.client, fix("35=A|34=1|49=US|56=THEM|52=20170714-02:40:00|98=0|108=30|", "FIX.4.4"))
+    c.say(c.server, fix("35=5|34=1|49=THEM|56=US|52=20170714-02:40:00|58=go away|", "FIX.4.4"))
+    c.close()
+    code, lines, _ = play(here, write(tmp_path / "c.pcap", c.packets, magic="ns"), "Listener")
+    assert code == 1 and [(m["way"], m["MsgType"]) for m in lines][:2] == [("out", "A"), ("in", "5")]
+    assert "our side ended the session" in capsys.readouterr().err
+
+
 def test_reset_and_close_of_the_peer_are_played_and_told(here, tmp_path):
     for flags in (0x04 | 0x10, 0x01 | 0x10):
         path = small(tmp_path, after=[lambda c, flags=flags: c.put(c.server, c.client, flags)])
