@@ -152,6 +152,7 @@ def measure(orders: int, strategy: str, trace: str, warm_up: int) -> tuple[dict[
     """Run 2 or 3. -> (Trace.table, the market closed, faults)"""
     market = Market(orders, strategy, trace=trace, warm_up=warm_up)
     market.run()
+    assert market.engine.trace is not None
     table = market.engine.trace.table()
     faults = market.faults()
     market.close()

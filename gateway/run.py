@@ -58,8 +58,10 @@ def run(config: Config) -> int:
             raise Mistake(f"{config.path}: {e}") from None
         add_sessions(engine, config, strategy)
         journal = opened.enter_context(Journal(engine))
-        log.info("gateway on %s as %s, %d sessions, %s, %s", config.device, config.address, len(config.sessions),
-                 f"core {config.core}" if config.core is not None else "no core of its own", config.idle)
+        # said by the engine's thread, once a signal would be heard
+        engine.submit(log.info, "gateway on %s as %s, %d sessions, %s, %s", config.device, config.address,
+                      len(config.sessions), f"core {config.core}" if config.core is not None else "no core of its own",
+                      config.idle)
         try:
             engine.run(core=config.core)
         except Exception as e:      # a strategy's, by the policy "stop"; the engine has logged its traceback
