@@ -1,13 +1,16 @@
-from typing_extensions import Buffer
+from typing import Self
+
+from typing_extensions import Buffer, disjoint_base
 
 from dpdk_py.base import Device
 
 VERDICTS: tuple[str, ...]
 NEIGHBOR_STATES: tuple[str, ...]
 
+@disjoint_base
 class Netif:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         dev: Device,
         address: str,
         gateway: str | None = None,
@@ -21,7 +24,7 @@ class Netif:
         arp_retry_ns: int = 1_000_000_000,
         arp_refresh_ns: int = 30_000_000_000,
         probes: int = 0,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def address(self) -> str: ...
     def start(self, now_ns: int) -> None: ...

@@ -56,6 +56,7 @@ class Flow:
 
     def __init__(self):
         self.iss = None             # live number of our script number 0
+        self.opened = 0             # how many connections had been opened when we learnt it
         self.ts_shift = None        # live TSval minus script TSval
 
 
@@ -418,9 +419,11 @@ class Player:
         check("flags", "".join(f for f in compared if f in segment.letters),
               "".join(f for f in compared if f in packet.flags))
         if "S" in packet.flags and (flow.iss is None or segment.seq != (packet.seq + flow.iss) % MOD):
-            if self.strict and (packet.seq != 0 or (flow.iss is not None and not self.opened_again(flow))):
+            # A second connection between the same ports has an ISN of its own; a SYN sent again has not
+            opened = self.opened()
+            if self.strict and (packet.seq != 0 or (flow.iss is not None and opened == flow.opened)):
                 wrong.append(f"sequence number of SYN {packet.seq}, the script's own is 0")
-            flow.iss = (segment.seq - packet.seq) % MOD
+            flow.iss, flow.opened = (segment.seq - packet.seq) % MOD, opened
             flow.ts_shift = None
         shift = flow.iss or 0
         check("sequence number", (segment.seq - shift) % MOD, packet.seq)
@@ -447,9 +450,9 @@ class Player:
         if wrong:
             raise Failed(f"{'; '.join(wrong)}: {self.describe(segment)}")
 
-    def opened_again(self, flow):
-        """A second connection between the same ports has an ISN of its own."""
-        return self.stack.counters()["opened_active"] + self.stack.counters()["opened_passive"] > 0
+    def opened(self):
+        counters = self.stack.counters()
+        return counters["opened_active"] + counters["opened_passive"]
 
     def check_options(self, packet, segment, flow, check, wrong):
         if packet.options is None:
