@@ -51,27 +51,27 @@ class PythonTrader:
 
     def on_logon(self, session: Any) -> None:
         self.out = session.utc_ns // 1000
-        self.trade(session)
+        side, qty, price_e8 = self.quotes[0]
+        self.refused += session.order_new("FIXW", side, qty, price_e8, self.out, "2", "0", "DEMO01") != 0
+        self.sent = 1 - self.refused
 
     def on_message(self, session: Any, msg: Any) -> None:
         if msg.get_int(11) != self.out:                 # ClOrdID
             self.mismatched += 1
             return
+        self.executions = filled = self.executions + 1
         self.traded += msg.get_int(32)                  # LastQty
         self.last_e8 = msg.get_e8(31)                   # LastPx
-        self.executions += 1
-        if self.sent < self.wanted:
-            self.trade(session)
-        if self.executions == self.warm_up or self.executions == self.wanted:
+        sent = self.sent
+        if sent < self.wanted:
+            side, qty, price_e8 = self.quotes[sent % 7000]
+            self.out += 1
+            if session.order_new("FIXW", side, qty, price_e8, self.out, "2", "0", "DEMO01") == 0:
+                self.sent = sent + 1
+            else:
+                self.refused += 1
+        if filled == self.warm_up or filled == self.wanted:
             self.milestone()
-
-    def trade(self, session: Any) -> None:
-        side, qty, price_e8 = self.quotes[self.sent % 7000]
-        self.out += 1
-        if session.order_new("FIXW", side, qty, price_e8, self.out, "2", "0", "DEMO01") == 0:
-            self.sent += 1
-        else:
-            self.refused += 1
 
     def milestone(self) -> None:
         if self.on_call is not None:

@@ -32,8 +32,8 @@ def test_it_shows_the_session(capsys):
 
 def test_a_fill_with_another_ClOrdID_is_a_failure(capsys, monkeypatch):
     class Deaf(demo.PythonTrader):
-        def trade(self, session):
-            super().trade(session)
+        def on_message(self, session, msg):
+            super().on_message(session, msg)
             self.out += self.sent == 5          # as if the exchange had filled what was never sent
     monkeypatch.setattr(demo, "PythonTrader", Deaf)
     monkeypatch.setattr(demo.Market, "run", lambda self: self.engine.run(beside=self.far, seconds=0.2))

@@ -121,7 +121,7 @@ def test_a_message_is_read_in_its_callback_and_nowhere_else():
 
     class Reader(Quiet):
         def on_message(self, session, msg):
-            kept.update(view=msg, octets=bytes(msg), copy=msg.copy(), Symbol=msg.Symbol, price=msg.get_e8(44),
+            kept.update(view=msg, octets=bytes(msg), copy=msg.copy(), Symbol=msg["Symbol"], price=msg.get_e8(44),
                         number=msg.MsgSeqNum, has=(55 in msg, 58 in msg), entry=len(msg), now=msg.now_ns)
 
     with Street(Quiet(), Reader()) as street:
