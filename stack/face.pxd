@@ -27,7 +27,7 @@ cdef class Connection:
     cdef readonly Stack stack
     cdef tcb *c                     # NULL once CLOSED
     cdef uint32_t generation
-    cdef public object on_data
+    cdef object data_callback
     cdef public object on_event
     cdef public object user
     cdef list queue                 # events not yet asked for

@@ -111,13 +111,13 @@ cdef int put_option(tcp_options *o, str name, value) except -1:
 cdef uint32_t face_text(void *ctx, tcb *c, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept with gil:
     cdef Connection conn = <Connection>ctx
     cdef Stack stack = conn.stack
-    if conn.on_data is None:
+    if conn.data_callback is None:
         stack.is_ready[conn] = None
         c.rcv_need = n + 1                          # told again when there is more
         return 0
     c.rcv_need = 0
     try:
-        conn.on_data(conn, PyBytes_FromStringAndSize(<const char *>p, n))
+        conn.data_callback(conn, PyBytes_FromStringAndSize(<const char *>p, n))
     except BaseException:
         stack.fault()
     return n
@@ -269,7 +269,7 @@ cdef class Stack:
         take_options(&o, options)
         self.enter(now_ns)
         conn = Connection.__new__(Connection, self)
-        conn.on_data = on_data
+        conn.data_callback = on_data
         conn.on_event = on_event
         sink.ctx = <void *>conn
         sink.on_text = face_text
@@ -302,7 +302,7 @@ cdef class Stack:
     def ready(self):
         """The Connections with events or text unread, in the order in which they became so; again until they are read."""
         cdef Connection conn
-        out = [conn for conn in self.is_ready if conn.queue or (conn.waiting and conn.on_data is None)]
+        out = [conn for conn in self.is_ready if conn.queue or (conn.waiting and conn.data_callback is None)]
         self.is_ready = dict.fromkeys(out)
         return out
 
@@ -383,6 +383,16 @@ cdef class Connection:
         self.generation = c.generation
         self.stack.connections_by_index[c.index] = self
         return 0
+
+    @property
+    def on_data(self):
+        return self.data_callback
+
+    @on_data.setter
+    def on_data(self, callback):
+        self.data_callback = callback
+        if self.c != NULL:
+            tcp_want_text(self.c, 0)                # what waits already comes in the next step
 
     cdef int happened(self, int event) except -1:
         cdef str name = EVENTS[event]

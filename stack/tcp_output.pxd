@@ -23,7 +23,8 @@ cdef bint tcp_send_syn(tcb *c, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_send_ack(tcb *c, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_send_rst(tcb *c, uint64_t now_ns) noexcept nogil
 cdef bint tcp_challenge_ack(tcb *c, uint64_t now_ns) noexcept nogil
-cdef bint tcp_retransmit(tcb *c, tcp_sent *s, int reason, uint64_t now_ns) noexcept nogil
+# record i of c.sent
+cdef bint tcp_retransmit(tcb *c, uint32_t i, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_send_new(tcb *c, uint32_t n, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_send_probe(tcb *c, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_window_moved(tcb *c) noexcept nogil
@@ -42,3 +43,8 @@ cdef inline uint32_t tcp_flight_size(const tcb *c) noexcept nogil:
 cdef inline uint32_t tcp_pipe(const tcb *c) noexcept nogil:
     """Octets that may still be in the network (RFC 6675 section 2)."""
     return c.snd_nxt - c.snd_una - c.sacked_octets - c.lost_octets + c.again_octets
+
+
+cdef inline uint32_t tcp_ts_now(const tcb *c, uint64_t now_ns) noexcept nogil:
+    """Our timestamp clock: milliseconds (RFC 7323 section 5.4), at an offset of each connection's own."""
+    return <uint32_t>(now_ns // 1000000) + c.ts_offset

@@ -121,11 +121,6 @@ cdef inline uint32_t tcp_put_options(tcb *c, uint8_t *p, uint32_t room, uint64_t
     return n
 
 
-cdef inline uint32_t tcp_ts_now(const tcb *c, uint64_t now_ns) noexcept nogil:
-    """Our timestamp clock: milliseconds (RFC 7323 section 5.4), at an offset of each connection's own."""
-    return <uint32_t>(now_ns // 1000000) + c.ts_offset
-
-
 cdef bint tcp_emit_segment(tcb *c, uint32_t seq, uint32_t flags, const uint8_t *direct, uint32_t n, int reason,
                            uint64_t now_ns) noexcept nogil:
     """Build and send one segment with n octets of text beginning at seq, from `direct` or else from the send ring.
@@ -446,47 +441,54 @@ cdef bint tcp_send_new(tcb *c, uint32_t n, int reason, uint64_t now_ns) noexcept
     return tcp_new_sent(c, n, fin, reason, now_ns)
 
 
-cdef void tcp_split_record(tcb *c, tcp_sent *s, uint32_t n) noexcept nogil:
-    """Two records of one, the first n octets long: the MSS has become smaller than what was sent (RFC 1191). With no
-    record free it stays one, and its rest is sent again when the next acknowledgement shows it missing."""
-    cdef uint32_t first = c.sent_head + ((<uint32_t>(s - c.sent) - c.sent_head) & c.sent_mask), i = c.sent_tail
-    if c.sent_tail - c.sent_head > c.sent_mask:
+cdef void tcp_split(tcb *c, uint32_t i, uint32_t at) noexcept nogil:
+    """Record i becomes two, of what lies before `at` and behind; nothing happens while no record is free."""
+    cdef uint32_t k = c.sent_tail
+    if k - c.sent_head > c.sent_mask:
         return
-    while i != first:
-        c.sent[i & c.sent_mask] = c.sent[(i - 1) & c.sent_mask]
-        i -= 1
+    while k != i:
+        c.sent[k & c.sent_mask] = c.sent[(k - 1) & c.sent_mask]
+        k -= 1
     c.sent_tail += 1
-    s.end = s.seq + n
-    c.sent[(first + 1) & c.sent_mask].seq = s.end
+    c.sent[i & c.sent_mask].end = at
+    c.sent[(i + 1) & c.sent_mask].seq = at
 
 
-cdef bint tcp_retransmit(tcb *c, tcp_sent *s, int reason, uint64_t now_ns) noexcept nogil:
-    """What s recorded, or as much of it as one segment holds now, again. False: refused below, tried again."""
-    cdef uint32_t n = s.end - s.seq, flags = TCP_ACK, room = tcp_text_room(c)
+cdef bint tcp_retransmit(tcb *c, uint32_t i, int reason, uint64_t now_ns) noexcept nogil:
+    """What record i stands for, again; if that is more than a segment holds now, the first part becomes a record of its own.
+
+    False: refused below, tried again.
+    """
+    cdef tcp_sent *s = &c.sent[i & c.sent_mask]
+    cdef uint32_t seq = s.seq, n, flags, room = tcp_text_room(c)
     cdef bint fin = c.fin_sent and s.end == c.snd_end + 1
-    n -= fin
-    if n > room:
-        if not s.flags & TCP_SENT_IN_FLIGHT_AGAIN:
-            tcp_split_record(c, s, room)
-        n = room
-        fin = False
-    if fin:
-        flags |= TCP_FIN
-    if n and s.seq + n == c.snd_end:
-        flags |= TCP_PSH
-    if c.urgent_out and seq_gt(c.snd_up, s.seq):
-        flags |= TCP_URG
-    if not tcp_emit_segment(c, s.seq, flags, NULL, n, reason, now_ns):
-        c.refused |= TCP_RETRY_OUTPUT
-        tcp_retry_later(c)
-        return False
+    if s.end - seq - fin > room:
+        tcp_split(c, i, seq + room)
+    while seq != s.end:                             # once, or for all parts of a record that could not be split
+        fin = c.fin_sent and s.end == c.snd_end + 1
+        n = s.end - seq - fin
+        flags = TCP_ACK
+        if n > room:
+            n = room
+            fin = False
+        if fin:
+            flags |= TCP_FIN
+        if n and seq + n == c.snd_end:
+            flags |= TCP_PSH
+        if c.urgent_out and seq_gt(c.snd_up, seq):
+            flags |= TCP_URG
+        if not tcp_emit_segment(c, seq, flags, NULL, n, reason, now_ns):
+            c.refused |= TCP_RETRY_OUTPUT
+            tcp_retry_later(c)
+            return False
+        c.retransmitted += 1
+        c.retransmitted_octets += n
+        seq += n + fin
     s.xmit_ns = now_ns
     s.flags |= TCP_SENT_RETRANS
     if s.flags & TCP_SENT_LOST and not s.flags & TCP_SENT_IN_FLIGHT_AGAIN:
         s.flags |= TCP_SENT_IN_FLIGHT_AGAIN
         c.again_octets += s.end - s.seq
-    c.retransmitted += 1
-    c.retransmitted_octets += n
     return True
 
 
@@ -504,7 +506,7 @@ cdef bint tcp_output_lost(tcb *c, uint64_t now_ns) noexcept nogil:
         if tcp_pipe(c) + (s.end - s.seq) > c.cwnd and tcp_pipe(c) and c.again_octets:
             return False
         reason = s.reason if s.reason != TCP_TX_TEXT else TCP_TX_FAST_RETRANSMIT
-        if not tcp_retransmit(c, s, reason, now_ns):
+        if not tcp_retransmit(c, i - 1, reason, now_ns):
             return False
         if c.rto_at_ns == NEVER:
             c.rto_at_ns = now_ns + c.rto_ns

@@ -13,7 +13,7 @@ from .neighbor cimport NEIGHBOR_STATIC, neighbor, neighbor_find
 from .netif cimport netif
 from .seqnum cimport seq_ge, seq_gt, seq_le, seq_lt
 from .tcb cimport *
-from .tcp_output cimport tcp_flight_size, tcp_output, tcp_retransmit, tcp_send_new, tcp_text_room
+from .tcp_output cimport tcp_flight_size, tcp_output, tcp_retransmit, tcp_send_new, tcp_text_room, tcp_ts_now
 from .tcp_table cimport tcp_predict
 from .timer cimport NEVER, timer_by
 from .wire.octets cimport unlikely
@@ -34,9 +34,9 @@ cdef struct ack_news:
     uint32_t acked                      # octets by SEG.ACK
     uint32_t sacked                     # octets newly SACKed
     uint64_t rtt_ns                     # of the newest segment sent once, 0: none
+    uint64_t second_copy_ns             # when the newest retransmission among what was acknowledged left, 0: none was
     bint reordered                      # an older segment, sent once, arrived after a newer one
     bint dsack
-    bint lost_retransmission
 
 
 # -- round trip
@@ -55,15 +55,21 @@ cdef void tcp_rtt_sample(tcb *c, uint64_t rtt_ns, uint64_t now_ns) noexcept nogi
         c.srtt_ns += (rtt_ns >> 3) - (c.srtt_ns >> 3)
         if c.srtt_ns == 0:
             c.srtt_ns = 1
-    off = 4 * c.rttvar_ns
+    tcp_rto_from_srtt(c)
+    if c.min_rtt_ns == 0 or rtt_ns <= c.min_rtt_ns or now_ns - c.min_rtt_at_ns > MIN_RTT_WINDOW_S * <uint64_t>1000000000:
+        c.min_rtt_ns = rtt_ns
+        c.min_rtt_at_ns = now_ns
+
+
+cdef inline void tcp_rto_from_srtt(tcb *c) noexcept nogil:
+    cdef uint64_t off = 4 * c.rttvar_ns
+    if c.srtt_ns == 0:
+        return
     c.rto_ns = c.srtt_ns + (off if off > GRANULARITY_NS else GRANULARITY_NS)
     if c.rto_ns < c.opt.rto_min_ns:
         c.rto_ns = c.opt.rto_min_ns
     if c.rto_ns > c.opt.rto_max_ns:
         c.rto_ns = c.opt.rto_max_ns
-    if c.min_rtt_ns == 0 or rtt_ns <= c.min_rtt_ns or now_ns - c.min_rtt_at_ns > MIN_RTT_WINDOW_S * <uint64_t>1000000000:
-        c.min_rtt_ns = rtt_ns
-        c.min_rtt_at_ns = now_ns
 
 
 cdef inline void tcp_restart_rto(tcb *c, uint64_t now_ns) noexcept nogil:
@@ -192,8 +198,10 @@ cdef inline void tcp_rack_arrived(tcb *c, const tcp_sent *s, ack_news *news, uin
     """RFC 8985 section 6.2, steps 2 and 3, for a segment just acknowledged or SACKed."""
     cdef uint64_t rtt = now_ns - s.xmit_ns
     if s.flags & TCP_SENT_RETRANS:
-        if rtt < c.min_rtt_ns:
-            return                              # more likely the ACK of the first copy
+        # More likely the ACK of the first copy. RFC 8985 compares with the minimum only; with a long queue on the way
+        # that believes ACKs of first copies, and takes the whole flight for lost again and again.
+        if rtt < c.min_rtt_ns or rtt < c.srtt_ns - (c.srtt_ns >> 2):
+            return
     else:
         if seq_lt(s.end, c.rack_fack):
             news.reordered = True
@@ -278,7 +286,11 @@ cdef inline void tcp_forget(tcb *c, const tcp_sent *s, uint32_t n) noexcept nogi
 
 
 cdef void tcp_advance(tcb *c, uint32_t ack, ack_news *news, uint64_t now_ns) noexcept nogil:
-    """SND.UNA moves to ack; the records before it go, and tell their round trip."""
+    """SND.UNA moves to ack; the records before it go, and tell their round trip.
+
+    A segment sent twice tells none (Karn, MUST-18), nor does one sent before that second copy was: it may have waited
+    behind the hole for as long as a timeout, and this ACK was drawn by the copy.
+    """
     cdef tcp_sent *s
     while c.sent_head != c.sent_tail:
         s = &c.sent[c.sent_head & c.sent_mask]
@@ -290,10 +302,18 @@ cdef void tcp_advance(tcb *c, uint32_t ack, ack_news *news, uint64_t now_ns) noe
                     s.flags &= ~TCP_SENT_IN_FLIGHT_AGAIN
                     c.again_octets -= s.end - s.seq
             break
+        if s.flags & TCP_SENT_RETRANS and s.xmit_ns > news.second_copy_ns:
+            news.second_copy_ns = s.xmit_ns
         if not s.flags & TCP_SENT_SACKED:
             tcp_rack_arrived(c, s, news, now_ns)
         tcp_forget(c, s, s.end - s.seq)
         c.sent_head += 1
+    if news.second_copy_ns and news.rtt_ns > now_ns - news.second_copy_ns:
+        news.rtt_ns = 0
+    if news.second_copy_ns and c.backoff and now_ns - news.second_copy_ns >= c.srtt_ns - (c.srtt_ns >> 2):
+        # The repair worked, and not because the first copy came late after all: the timer need not stay backed off
+        # (RFC 8961 section 4 (4); RFC 6298 would wait for a measurement, which heavy loss puts off for minutes)
+        tcp_rto_from_srtt(c)
     news.acked = ack - c.snd_una
     c.octets_out += news.acked
     c.snd_una = ack
@@ -392,8 +412,8 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
     cdef uint32_t before = c.snd_una, flight = c.snd_nxt - c.snd_una
     cdef bint forward = seq_gt(ack, c.snd_una), found = False
     news.acked = news.sacked = 0
-    news.rtt_ns = 0
-    news.reordered = news.dsack = news.lost_retransmission = False
+    news.rtt_ns = news.second_copy_ns = 0
+    news.reordered = news.dsack = False
     if forward:
         tcp_advance(c, ack, &news, now_ns)
     if c.sack_ok and opt.sack_count:
@@ -402,8 +422,8 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
         c.rack_reordering = 1
     if news.rtt_ns:
         tcp_rtt_sample(c, news.rtt_ns, now_ns)
-    elif forward and c.ts_ok and opt.has_timestamps and opt.tsecr:
-        tcp_rtt_from_timestamp(c, opt.tsecr, now_ns)
+    elif news.second_copy_ns and c.ts_ok and opt.has_timestamps:
+        tcp_rtt_from_timestamp(c, opt.tsecr, news.second_copy_ns, now_ns)
     tcp_tail_answered(c, ack, forward, bare, now_ns)
     if c.ecn_ok:
         tcp_congested(c, ack, ece, news.acked, now_ns)
@@ -418,7 +438,7 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
         elif forward:
             c.reo_at_ns = NEVER
     else:
-        found = tcp_count_duplicates(c, ack, forward, bare and flight != 0, news.acked)
+        found = tcp_count_duplicates(c, ack, forward, bare and flight != 0, news.acked, now_ns)
     if found and c.recovery == TCP_RECOVERY_NONE:
         tcp_enter_recovery(c, now_ns)
 
@@ -432,14 +452,18 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
     tcp_predict(c)
 
 
-cdef void tcp_rtt_from_timestamp(tcb *c, uint32_t tsecr, uint64_t now_ns) noexcept nogil:
-    """RFC 7323 section 4: measures retransmitted text too, in whole milliseconds; only where nothing better is known."""
-    cdef uint32_t ms = <uint32_t>(now_ns // 1000000) + c.ts_offset - tsecr
-    if ms < 1 << 20 and (c.srtt_ns == 0 or ms):
-        tcp_rtt_sample(c, <uint64_t>ms * 1000000, now_ns)
+cdef void tcp_rtt_from_timestamp(tcb *c, uint32_t tsecr, uint64_t xmit_ns, uint64_t now_ns) noexcept nogil:
+    """The echoed timestamp tells which copy was acknowledged (RFC 3522); if the last one, its round trip is known.
+
+    Never from the echo itself: the ACK of a duplicate echoes what the receiver had before (RFC 7323 section 4.3), however
+    long ago that was.
+    """
+    if seq_ge(tsecr, tcp_ts_now(c, xmit_ns)):
+        tcp_rtt_sample(c, now_ns - xmit_ns, now_ns)
 
 
-cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicate, uint32_t acked) noexcept nogil:
+cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicate, uint32_t acked,
+                               uint64_t now_ns) noexcept nogil:
     """Loss without SACK: three duplicate ACKs, then one hole a partial ACK (RFC 5681, 6582). True: something is lost.
 
     Each duplicate ACK says that one segment has left the network; `sacked_octets` counts them, so the pipe is right.
@@ -447,8 +471,8 @@ cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicat
     cdef tcp_sent *s = &c.sent[c.sent_head & c.sent_mask]
     cdef uint32_t out
     if forward:
+        c.dup_acks = 0
         if c.recovery == TCP_RECOVERY_NONE:
-            c.dup_acks = 0
             c.sacked_octets = 0
             return False
         out = acked - c.snd_mss if acked > c.snd_mss else 0
@@ -465,12 +489,16 @@ cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicat
     c.dup_acks += 1
     c.sacked_octets += c.snd_mss
     tcp_limit_sacked(c)
-    # RFC 6582 section 3.2 (2): not for what was out when a timeout struck
-    if c.dup_acks >= DUP_THRESH and c.recovery == TCP_RECOVERY_NONE:
-        tcp_mark_lost(c, s, TCP_TX_FAST_RETRANSMIT)
-        tcp_limit_sacked(c)
-        return True
-    return False
+    if c.dup_acks < DUP_THRESH:
+        return False
+    if c.recovery != TCP_RECOVERY_NONE:
+        # Already under repair (RFC 6582 section 3.2 (2)); but if its second copy has had the time to arrive, that is lost too
+        if not s.flags & TCP_SENT_IN_FLIGHT_AGAIN or now_ns < s.xmit_ns + c.srtt_ns + (c.srtt_ns >> 2):
+            return False
+        c.dup_acks = 0
+    tcp_mark_lost(c, s, TCP_TX_FAST_RETRANSMIT)
+    tcp_limit_sacked(c)
+    return True
 
 
 cdef inline void tcp_limit_sacked(tcb *c) noexcept nogil:
@@ -501,7 +529,6 @@ cdef void tcp_tail_answered(tcb *c, uint32_t ack, bint forward, bint bare, uint6
 cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:
     """Two round trips without a word: send new text, or the last segment again, to hear what is missing."""
     cdef uint32_t n, room = tcp_text_room(c), i
-    cdef tcp_sent *s
     c.pto_at_ns = NEVER
     if c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or c.sent_head == c.sent_tail:
         return
@@ -515,9 +542,8 @@ cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:
             return
     else:
         i = c.sent_tail - 1 if c.sack_ok else c.sent_head
-        s = &c.sent[i & c.sent_mask]
         c.tlp_again = 1
-        if not tcp_retransmit(c, s, TCP_TX_TAIL_PROBE, now_ns):
+        if not tcp_retransmit(c, i, TCP_TX_TAIL_PROBE, now_ns):
             return
     c.tlp_out = 1
     c.tlp_end_seq = c.snd_nxt

@@ -17,7 +17,7 @@ from .timer cimport NEVER, timer_cancel, timer_init, timer_slot, timers_init
 cdef enum:
     LINE = 64
     MS = 1000000
-    SENT_EACH = 256             # one record for so many octets of send ring, at least SENT_LEAST
+    SENT_EACH = 128             # one record for so many octets of send ring, at least SENT_LEAST
     SENT_LEAST = 64
 
 cdef extern from *:

@@ -163,3 +163,14 @@ def test_a_clock_is_read_when_no_time_is_given():
     stack = Stack(pair()[0], "10.0.0.1/24", seed=0, clock=lambda: next(now))
     assert stack.step() in (True, False)
     assert stack.step() in (True, False)
+
+
+def test_on_data_set_late_gets_what_waits_in_the_next_step(two):
+    client, server = two.connected()
+    client.send(b"early")
+    client.shutdown()
+    two.go()
+    got = []
+    server.on_data = lambda conn, data: got.append(data)
+    two.go(1)
+    assert got == [b"early"]

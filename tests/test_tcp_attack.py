@@ -24,7 +24,6 @@ from segments import (
     tcp_frame,
 )
 
-
 # -- RFC 5961
 
 def test_an_exact_reset_resets(link):
@@ -103,7 +102,7 @@ def test_blind_guesses_reset_nothing(make_link):
     link = make_link().established()
     count = int(os.environ.get("FIXWIRE_BLIND", 20000))
     rng = random.Random(1)
-    for start in range(0, count, 500):
+    for _start in range(0, count, 500):
         for _ in range(500):
             seq = rng.choice((rng.randrange(2**32), (PEER + 2 + rng.randrange(65000)) % 2**32))
             flags = rng.choice((RST, RST | ACK, SYN, SYN | ACK, ACK, ACK | PSH, FIN | ACK))
@@ -172,7 +171,9 @@ def test_a_forged_or_old_cookie_opens_nothing(make_link, wrong):
     if wrong == "late":
         link.wait(140 * S)
     link.rx(ACK, seq=PEER + 1 + (wrong == "seq"), ack=US + 1 + (wrong == "ack"), sport=81 if wrong == "port" else 80)
-    assert link.sent().flags == RST
+    if wrong == "late":
+        assert link.sent().flags == RST
+    link.silent()                                       # while cookies are about it may be text ahead of its ACK
     assert link.listener.accept() is None and link.counted()["rx_bad_cookie"] == 1
 
 
