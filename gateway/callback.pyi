@@ -1,6 +1,9 @@
 """Strategies that are C functions."""
+from typing_extensions import disjoint_base
+
 from gateway.strategy import Strategy
 
+@disjoint_base
 class CallbackStrategy(Strategy):
     """A strategy that is C functions, given by address (C, Cython, numba @cfunc); 0: not called.
 

@@ -3,6 +3,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from dpdk_py.base import Device
 from gateway.errors import WrongThread as WrongThread
 from gateway.session import GatewaySession
@@ -10,6 +12,10 @@ from gateway.strategy import Strategy
 from gateway.trace import Trace
 from stack.face import Stack
 
+EVENTS: dict[int, str]
+VERSIONS: dict[str, int]
+
+@disjoint_base
 class Engine:
     """`Engine(device, "10.0.0.2/24")`: a stack on `device`, driven by whoever calls `step` or `run`.
 
@@ -42,6 +48,7 @@ class Engine:
     def sessions(self) -> list[GatewaySession]: ...
     @property
     def strategies(self) -> list[Strategy]: ...
+    def clock(self) -> int: ...                 # ns: the running step's time, else the host's
     @property
     def now_ns(self) -> int: ...                # time of the last step
     @property

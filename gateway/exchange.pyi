@@ -1,11 +1,13 @@
 """The demo's market."""
 from collections.abc import Callable
 
+from typing_extensions import disjoint_base
+
 from gateway.strategy import Strategy
 
+@disjoint_base
 class SimulatedExchange(Strategy):
     """Fills every NewOrderSingle(D) at its price with one ExecutionReport(8), and checks that they are distinct."""
-    def __init__(self) -> None: ...
     @property
     def orders(self) -> int: ...
     @property
@@ -17,6 +19,7 @@ class SimulatedExchange(Strategy):
     @property
     def malformed(self) -> int: ...
 
+@disjoint_base
 class Trader(Strategy):
     """Sends `orders` orders, the first at Logon, each other one for a fill; then stops its gateway.
 

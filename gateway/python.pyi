@@ -1,9 +1,12 @@
 """Strategies that are Python objects, and the message they are shown."""
+from typing_extensions import disjoint_base
+
 from fix.dictionary import Dictionary
 from fix.face import Message
 from fix.fieldset import FieldSet
 from gateway.strategy import Strategy
 
+@disjoint_base
 class MessageView(FieldSet):
     """The message a callback is handed, read in place: what a `fix.Message` can tell, nothing copied.
 
@@ -26,6 +29,7 @@ class MessageView(FieldSet):
     def copy(self) -> Message: ...
     def __bytes__(self) -> bytes: ...
 
+@disjoint_base
 class PythonStrategy(Strategy):
     """A strategy that is a Python object; `Engine.add_strategy` makes it."""
     def __init__(self, target: object, on_error: str = "continue", name: str | None = None) -> None: ...

@@ -2,9 +2,13 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from typing_extensions import disjoint_base
+
 VERSIONS: dict[str, int]
+BEGIN_STRINGS: dict[int, str]
 STATES: tuple[str, ...]
 
+@disjoint_base
 class GatewaySession:
     """Made by `Engine.add_session`; of use as long as its engine is open (RuntimeError afterwards).
 

@@ -1,6 +1,8 @@
 """Strategies and the orders they send."""
 from collections.abc import Callable
 
+from typing_extensions import disjoint_base
+
 from gateway.engine import Engine
 
 VERDICTS: tuple[str, ...]
@@ -17,12 +19,12 @@ RISK_RATE: int
 RISK_KILLED: int
 REFUSED: int
 
+@disjoint_base
 class Strategy:
     """Base of native strategies: a Cython subclass overrides the cdef methods of gateway/strategy.pxd.
 
     A Python subclass may define on_message and the others as methods too; it is then driven as a PythonStrategy.
     """
-    def __init__(self) -> None: ...
     @property
     def name(self) -> str: ...
     @property

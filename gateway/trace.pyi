@@ -1,9 +1,11 @@
 """Where the time of an order goes: marks of the CPU's counter between rx_burst and tx_burst."""
 from numpy import ndarray
+from typing_extensions import disjoint_base
 
 STAGES: tuple[str, ...]
 """rx, parse, tcp, fix_parse, session, strategy, encode, tcp_out, tx, total: exclusive times but the last."""
 
+@disjoint_base
 class Trace:
     """Samples of an engine. One an order, taken after tx_burst returned."""
     @property
