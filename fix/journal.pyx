@@ -31,7 +31,7 @@ from fix.segment cimport (
     JOURNAL_ADMIN, JOURNAL_HEAD, JOURNAL_MESSAGE, JOURNAL_NUMBERS, JOURNAL_PAD, RECORD_MAX, journal_record, numbers_open,
     numbers_read, numbers_write, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
     pthread_mutex_unlock, record_seal, record_step, segment, segment_adopt, segment_walk, segments_at,
-    segments_close, segments_prune, segments_rotate, segments_seal, segments_sync, segments_write,
+    segments_close, segments_cut, segments_prune, segments_rotate, segments_seal, segments_sync, segments_write,
 )
 from fix.store cimport fix_store_ops, store_free
 
@@ -505,8 +505,7 @@ cdef class Journal(Store):
         else:
             if self.j.disk:
                 self.j.segments.stream = self.j.page.stream
-                if self.j.segments.count and self.j.segments.at[self.j.segments.count - 1].end > self.j.page.drained:
-                    self.j.segments.at[self.j.segments.count - 1].end = self.j.page.drained
+                segments_cut(&self.j.segments, self.j.page.drained)
             replay_ring(self.j, &y)
             if y.numbers and y.numbers_at >= self.j.page.applied:
                 self.j.page.numbers.next_in = y.next_in

@@ -5,6 +5,7 @@ from fix.errors import RemoteProtocolError
 from fix.face import Message
 from fix.schedule import Schedule
 from fix.store import Store
+from fix.validate import Validator
 
 VERSIONS: dict[str, int]
 EVENTS: tuple[str, ...]
@@ -34,7 +35,8 @@ class Session:
         BeginString: str = "FIX.4.4", HeartBtInt: int = 30, store: Store | None = None,
         clock: Callable[[], int] | None = None, utc_offset_ns: int = 0,
         on_event: Callable[[Session, Event], object] | None = None, send_buffer: int = ...,
-        schedule: Schedule | None = None, *,
+        schedule: Schedule | None = None,
+        validator: Validator | None = None, *,
         SenderSubID: str = ..., TargetSubID: str = ..., SenderLocationID: str = ..., TargetLocationID: str = ...,
         DefaultApplVerID: str = ..., Username: str = ..., Password: str = ...,
         reset_on_logon: bool = ..., reset_on_logout: bool = ..., reset_on_disconnect: bool = ...,

@@ -26,6 +26,7 @@ from fix.session cimport (
     session_poll, session_renumber, session_reset, session_schedule, session_test_request,
 )
 from fix.store cimport MemoryStore, Store
+from fix.validate cimport Validator, fix_check
 
 from fix.errors import LocalProtocolError, RemoteProtocolError
 from fix.states import REASONS, STATES
@@ -274,6 +275,7 @@ cdef class Session:
     clock           a callable giving now_ns where a method is called without it
     on_event        called with each Event when it happens instead of returning them; it may send
     send_buffer     octets that may wait in data_to_send before sends are refused
+    validator       a fix.Validator: received messages are checked against its dictionary, None: not at all
     schedule        a fix.Schedule: outside its hours the session ends and does not begin; each window begins at number 1
     Further keywords: reset_on_logon, reset_on_logout, reset_on_disconnect, check_comp_id, check_latency,
     next_expected, last_processed, max_latency_ns, logon_timeout_ns, logout_timeout_ns, resend_timeout_ns,
@@ -290,13 +292,15 @@ cdef class Session:
     cdef uint32_t pending, send_limit
     cdef bint closing, inside
     cdef object clock, on_event, raised, schedule
+    cdef Validator validator
     cdef int64_t[2] window
     cdef bytes _held            # the octets scratch points into
     cdef list events
     cdef object __weakref__
 
     def __cinit__(self, role, SenderCompID, TargetCompID, BeginString="FIX.4.4", HeartBtInt=30, store=None,
-                  clock=None, utc_offset_ns=0, on_event=None, send_buffer=1 << 20, schedule=None, **options):
+                  clock=None, utc_offset_ns=0, on_event=None, send_buffer=1 << 20, schedule=None,
+                  validator=None, **options):
         cdef fix_session_config c
         fix_session_config_init(&c)
         if role not in ("initiator", "acceptor"):
@@ -331,6 +335,10 @@ cdef class Session:
         self.s.app.on_message = app_message
         self.s.app.on_event = app_event
         self.schedule = schedule
+        self.validator = validator
+        if validator is not None:
+            self.s.check = fix_check
+            self.s.check_tables = (<Validator>validator).rules
 
     def __dealloc__(self):
         session_free(self.s)

@@ -69,6 +69,7 @@ cdef int segments_rotate(segment_set *set, uint64_t at) noexcept nogil
 cdef int segments_write(segment_set *set, uint64_t at, const uint8_t *p, uint64_t n) noexcept nogil
 cdef int segments_sync(segment_set *set) noexcept nogil
 cdef uint64_t segments_seal(segment_set *set) noexcept nogil
+cdef void segments_cut(segment_set *set, uint64_t at) noexcept nogil
 cdef void segments_prune(segment_set *set) noexcept nogil
 cdef void segments_close(segment_set *set) noexcept nogil
 cdef const uint8_t *segments_at(segment_set *set, uint64_t at, uint64_t n) noexcept nogil

@@ -316,6 +316,22 @@ cdef uint64_t segments_seal(segment_set *set) noexcept nogil:
     return end
 
 
+cdef void segments_cut(segment_set *set, uint64_t at) noexcept nogil:
+    """What is on disk from position `at` on is in the ring too, and will be written again."""
+    cdef char[1100] name
+    cdef segment *g
+    while set.count != 0 and set.at[set.count - 1].start > at:
+        g = &set.at[set.count - 1]
+        munmap(g.map, SEGMENT_HEAD + set.size)
+        if g.fd >= 0:
+            close(g.fd)
+        segment_name(set, g.start, name, sizeof(name))
+        unlink(name)
+        set.count -= 1
+    if set.count != 0 and set.at[set.count - 1].end > at:
+        set.at[set.count - 1].end = at
+
+
 cdef void segments_close(segment_set *set) noexcept nogil:
     cdef uint32_t i
     for i in range(set.count):

@@ -159,7 +159,9 @@ cdef void session_accept(fix_session *s, fix_msg *m, uint64_t now_ns) noexcept n
     cdef uint8_t kind = 0
     cdef int verdict
     s.last_rx_ns = now_ns
-    s.test_requests = 0
+    if unlikely(s.test_requests != 0):
+        s.test_requests = 0         # heartbeats go on, and may be due sooner
+        session_set_deadline(s)
     if unlikely(m.MsgType - c'0' <= 5 or m.MsgType == c'A'):
         kind = <uint8_t>m.MsgType
 

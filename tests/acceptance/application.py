@@ -16,16 +16,26 @@ def table():
     for name, version in (("TW50", "7"), ("TW50SP1", "8"), ("TW50SP2", "9")):
         rows["FIXT.1.1", name] = {"DefaultApplVerID": version}
     rows["FIX.4.4", "TW"] = {}
-    rows["FIX.4.4", "NO_CHECK_FIELDS_HAVE_VALUES"] = {}
+    rows["FIX.4.4", "NO_CHECK_FIELDS_HAVE_VALUES"] = {"checks": {"ValidateFieldsHaveValues": False}}
     return rows
+
+
+def validator(BeginString, version, checks):
+    """The checks of a session: its dictionary, for FIXT.1.1 that of the transport and of the application."""
+    if version is None:
+        return fix.Validator(dictionary.standard(BeginString), **checks)
+    return fix.Validator(dictionary.standard(APPLICATION[version]), dictionary.standard(BeginString), **checks)
 
 
 class Application:
     """One session and what it does with what it receives."""
 
     def __init__(self, BeginString, TargetCompID, options, clock, utc_offset_ns):
+        options = dict(options)
+        checks = options.pop("checks", {})
         self.session = fix.Session("acceptor", "ISLD", TargetCompID, BeginString, clock=clock,
-                                   utc_offset_ns=utc_offset_ns, on_event=self.on_event, reset_on_logon=True, **options)
+                                   utc_offset_ns=utc_offset_ns, on_event=self.on_event, reset_on_logon=True,
+                                   validator=validator(BeginString, options.get("DefaultApplVerID"), checks), **options)
         self.version = APPLICATION.get(options.get("DefaultApplVerID"), BeginString)
         self.old = BeginString in ("FIX.4.0", "FIX.4.1")
         self.seen = set()
