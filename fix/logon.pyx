@@ -14,7 +14,8 @@ from fix.message cimport fix_field, fix_find, fix_is_yes, fix_msg, fix_read_int,
 from fix.outbound cimport resend_step, send_logon, send_logout
 from fix.recovery cimport ask, resend_start
 from fix.states cimport (
-    advance, emit, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
+    emit, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
+    set_next_in,
 )
 
 cdef enum:
@@ -57,7 +58,7 @@ cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_n
         session_close(s, FIX_BAD_LOGON, now_ns)
         return
     s.sent_reset = False
-    established(s, m, seq, expects, newest, now_ns)
+    established(s, m, seq, expects, newest, reset, now_ns)
 
 
 cdef bint logon_is_good(fix_session *s, fix_msg *m, int64_t *interval, uint64_t now_ns) noexcept nogil:
@@ -82,14 +83,14 @@ cdef void session_refuse_logon(fix_session *s, const char *text, uint64_t now_ns
     session_close(s, FIX_BAD_LOGON, now_ns)
 
 
-cdef void established(fix_session *s, fix_msg *m, uint64_t seq, uint64_t expects, uint64_t newest,
+cdef void established(fix_session *s, fix_msg *m, uint64_t seq, uint64_t expects, uint64_t newest, bint reset,
                       uint64_t now_ns) noexcept nogil:
     """Both Logons are done. What either side missed before is asked for, or sent where the peer's 789 asks for it."""
     if s.state != FIX_ESTABLISHED:
         s.stats.logons += 1
         session_set_state(s, FIX_ESTABLISHED, now_ns)
-    if seq == s.next_in:
-        advance(s, seq)
+    if seq == s.next_in or reset:
+        set_next_in(s, s.next_in + 1)   # numbers begin with a Logon that resets them, whatever its own
     elif expects != 0:
         s.gap = True                # our own 789 has asked for it
         s.gap_from = s.gap_mark = s.next_in

@@ -44,6 +44,7 @@ cdef struct field_rule:
     uint32_t tag
     uint8_t kind
     uint8_t several             # values separated by spaces
+    uint8_t transport           # a field of the transport's dictionary too
     uint16_t n_values           # 0: any
     uint32_t values
     uint64_t single[2]          # values of one octet, a bit each
@@ -60,6 +61,7 @@ cdef struct scope:              # a message, or an entry of a group
     uint32_t shift              # 32 - bits of the hash
     uint32_t mask
     uint32_t delimiter
+    bint transport              # a message of FIXT: fields of the application's dictionary are no fields to it
     uint32_t n_required
     slot *required              # ascending by tag, header and trailer first
 
@@ -260,6 +262,8 @@ cdef int fix_check(const void *rules, fix_msg *m, uint32_t *ref_tag) noexcept no
         at = slot_of(s, f.tag)
         if unlikely(at == NULL):
             index = field_index(r, f.tag)
+            if s.transport and not r.fields[index].transport:
+                index = 0
             if section == TRAILER and r.order:
                 note(&bad, 1, 0, 0, i, FIX_OUT_OF_ORDER)
                 if bad.reason == FIX_OUT_OF_ORDER and bad.tag == 0:
@@ -381,7 +385,8 @@ cdef class Validator:
         for book in books:
             for f in book.fields.values():
                 fields.setdefault(f.tag, f)
-        old = books[len(books) - 1].version in ("FIX.4.0", "FIX.4.1")       # their CHAR fields hold more than one character
+        base = books[len(books) - 1]
+        old = base.version in ("FIX.4.0", "FIX.4.1")       # their CHAR fields hold more than one character
         if len(fields) > 60_000:
             raise ValueError(f"{len(fields)} fields, at most 60000 are possible")
         texts = [text.encode("latin-1") for f in fields.values() for text in f.values]
@@ -406,6 +411,7 @@ cdef class Validator:
                 r.high_fields[where] = <uint16_t>i
             rule.kind = ANY if old and f.type == "CHAR" else <uint8_t>KINDS.get(f.type, ANY)
             rule.several = f.type in SEVERAL
+            rule.transport = f.tag in base.fields
             rule.values = at
             if f.tag == 35:
                 continue                    # MsgType has a check of its own
@@ -461,6 +467,7 @@ cdef class Validator:
                 i = (i + 1) & r.types_mask
             r.types[i] = code
             r.type_scopes[i] = k
+            r.scopes[k].transport = len(books) > 1 and msgtype not in books[0].messages
 
     cdef list shape(self, list shapes, dict known, uint32_t index):
         """(tag, section, scope of its group, required) of every tag that may stand in scope `index`."""

@@ -129,6 +129,14 @@ def test_a_logon_with_reset_begins_at_one(acceptor):
     acceptor.gets("35=0|34=2|112=X|")
 
 
+def test_a_logon_with_reset_may_have_any_number():
+    peer = Peer("acceptor")
+    peer.sends("35=A|34=9|98=0|108=30|141=Y|")
+    peer.gets("35=A|34=1|98=0|108=30|141=Y|")
+    peer.silent()
+    assert peer.session.next_in == 2
+
+
 def test_our_own_reset_waits_for_the_answer(initiator):
     initiator.sends("35=0|34=2|")
     initiator.session.reset()
@@ -384,6 +392,8 @@ def test_garbled_messages_are_ignored_and_asked_for_again(acceptor):
 @pytest.mark.parametrize("message, answer", [
     ("35=0|34=2|49=OTHER|", "35=3|34=2|45=2|58=CompID problem|372=0|373=9|"),
     ("35=D|34=2|56=OTHER|", "35=3|34=2|45=2|58=CompID problem|372=D|373=9|"),
+    ("35=0|34=2|49=PEEL|", "35=3|34=2|45=2|58=CompID problem|372=0|373=9|"),
+    ("35=0|34=2|56=UP|", "35=3|34=2|45=2|58=CompID problem|372=0|373=9|"),
     ("35=0|34=2|52=20231114-22:11:19|", "35=3|34=2|45=2|58=SendingTime accuracy problem|372=0|373=10|"),
     ("35=0|34=2|52=20231114-22:15:21|", "35=3|34=2|45=2|58=SendingTime accuracy problem|372=0|373=10|"),
 ])

@@ -64,6 +64,14 @@ def test_a_gap_fill_goes_over_what_was_queued(acceptor):
     assert acceptor.session.next_in == 7 and acceptor.session.stats()["queued"] == 2
 
 
+def test_what_a_gap_fill_passed_leaves_the_queue():
+    peer = Peer("acceptor", logged_on=True, queue_octets=400)
+    for seq in range(2, 40, 4):
+        peer.sends(f"35=D|34={seq + 1}|" + ORDER.format("A"), f"35=D|34={seq + 2}|" + ORDER.format("B"))
+        peer.sends(f"35=4|34={seq}|43=Y|122=20231114-22:13:00|123=Y|36={seq + 4}|")
+    assert peer.session.next_in == 42 and peer.session.stats()["queue_full"] == 0
+
+
 def test_a_full_queue_drops_and_the_resend_brings_it():
     peer = Peer("acceptor", logged_on=True, queue_octets=200)
     for seq in (3, 4, 5):

@@ -96,6 +96,9 @@ def test_transport_and_application_dictionaries():
     assert found(both, head + "1128=8|" + BODY + END) is None
     assert found(both, head.replace("35=D", "35=A") + "98=0|108=30|1137=8|" + END) is None
     assert found(both, head.replace("35=D", "35=A") + "98=0|108=30|" + END) == (1, 1137)
+    # an administrative message is the transport's: fields of the application are none to it (QuickFIX's fix50 14a)
+    assert found(both, head.replace("35=D", "35=0") + "999=HI|" + END) == (0, 999)
+    assert found(both, head + BODY + "999=HI|" + END) == (2, 999)
 
 
 def test_custom_fields_and_messages():
