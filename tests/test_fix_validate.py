@@ -145,3 +145,14 @@ def test_nested_groups_have_a_limit():
     book.add_message("U2", "Deep", [inner])
     text = HEAD.replace("35=D", "35=U2") + "453=1|448=a|" * 20 + "58=x|" + END
     assert Validator(book).check(Message.from_text(text)) == Validator(book).check(Message.from_text(text))
+
+
+def test_required_within_groups():
+    book = dictionary.Dictionary.from_table(dictionary.standard("FIX.4.4").table())
+    sides = dictionary.Member(552, True, (dictionary.Member(54, True), dictionary.Member(11, True)))
+    book.add_message("U3", "Sides", [sides])
+    rules = Validator(book)
+    head = HEAD.replace("35=D", "35=U3")
+    assert found(rules, head + "552=2|54=1|11=a|54=2|11=b|" + END) is None
+    assert found(rules, head + "552=2|54=1|54=2|11=b|" + END) == (1, 11)
+    assert found(rules, head + "552=2|54=1|11=a|54=2|" + END) == (1, 11)
