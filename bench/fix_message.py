@@ -88,6 +88,7 @@ def main():
     module = native.cython_module(native.ROOT / "bench" / "fix_message_native.pyx")
     scanner = sys.modules["fix.parse"]
     rows = {}
+    rules = fix.Validator(fix.dictionary.standard("FIX.4.4"))
     for kind in KINDS:
         data = (SHARED / "messages" / f"{kind}_1024.fix").read_bytes()
         messages = module.Messages(data)
@@ -105,6 +106,7 @@ def main():
                 takes[f"parse {isa}"] = with_isa(isa, messages.parse)
         best = scanner.use_isa()
         takes["parse + 8 hinted reads"] = with_isa(best, messages.parse_read)
+        takes["parse + dictionary checks"] = with_isa(best, functools.partial(messages.parse_check, rules))
         takes["encode typed"] = with_isa(best, messages.encode)
         takes["CheckSum alone"] = with_isa(best, messages.octet_sum)
         samples = {name: [] for name in takes}

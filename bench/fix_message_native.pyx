@@ -12,6 +12,7 @@ from fix.message cimport (
     FIX_SLACK, fix_field, fix_find, fix_find_after, fix_get, fix_msg, fix_read_char, fix_read_price_e8, fix_read_uint,
     fix_read_utc_ns,
 )
+from fix.validate cimport FIX_VALID, Validator, fix_check
 from fix.parse cimport FIX_COMPLETE, fix_msg_alloc, fix_msg_free, fix_octet_sum, fix_parse
 
 cdef extern from *:
@@ -231,6 +232,20 @@ cdef class Messages:
                 got += fix_read_price_e8(m, fix_get(m, 44, &hints[6]), &px)
                 got += fix_read_char(m, fix_get(m, 40, &hints[7]), &c)
         return bench_ns() - t
+
+    def parse_check(self, Validator rules):
+        """Nanoseconds to parse every message and check it against the dictionary."""
+        cdef uint32_t i, tag, valid = 0
+        cdef void *tables = rules.rules
+        cdef uint64_t t = bench_ns()
+        with nogil:
+            for i in range(self.count):
+                fix_parse(&self.m, self.octets + self.begin[i], self.begin[i + 1] - self.begin[i])
+                valid += fix_check(tables, &self.m, &tag) == FIX_VALID
+        t = bench_ns() - t
+        if valid != self.count:
+            raise AssertionError(f"{self.count - valid} messages are not valid")
+        return t
 
     def octet_sum(self):
         """Nanoseconds to sum the octets of every message."""
