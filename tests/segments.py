@@ -220,7 +220,8 @@ class Link:
         """Our SYN is out."""
         self.start_where_isn_wraps(True)
         self.conn = self.stack.connect("10.0.0.2", self.dport, local_port=self.sport, now_ns=self.now, **options)
-        self.tx(SYN, seq=US)
+        ecn = {**self.options, **options}.get("ecn")
+        self.tx(SYN | ECE | CWR if ecn else SYN, seq=US)
         return self
 
     def listen(self, **options):
