@@ -64,7 +64,8 @@ def corpus(link):
     seq, ack = link.live(PEER + 1), link.live(US + 1)
     frames = []
     options = (b"", mss(MSS), mss(MSS) + SACK_OK + wscale(7), ts(5, 6), b"\1\1\5\12" + struct.pack("!Q", ack << 32 | ack),
-               b"\1\1\5\42" + struct.pack("!8I", *((ack + i) % 2**32 for i in range(8))), bytes(40), b"\x02\x04", b"\x08\x0a\0\0")
+               b"\1\1\5\42" + struct.pack("!8I", *((ack + i) % 2**32 for i in range(8))), bytes(40), b"\x02\x04",
+               b"\x08\x0a\0\0")
     for flags in (SYN, ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, URG | ACK, ACK | ECE, ACK | CWR, 0, 255):
         for opts in options:
             for sport, dport in ((80, 50000), (80, 50001), (81, 50000)):
@@ -152,8 +153,8 @@ def test_mutated_frames():
         works(link)
     # It reached what it is meant to reach
     assert COUNT < 100_000 or all(seen["rx_" + verdict] for verdict in (
-        "accepted", "out_of_order", "malformed", "checksum", "no_connection", "duplicate", "outside_window", "paws", "bad_ack",
-        "challenged", "bad_rst", "no_ack", "bad_cookie", "no_match")), seen
+        "accepted", "out_of_order", "malformed", "checksum", "no_connection", "duplicate", "outside_window", "paws",
+        "bad_ack", "challenged", "bad_rst", "no_ack", "bad_cookie", "no_match")), seen
 
 
 def works(link):
