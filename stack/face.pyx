@@ -541,7 +541,7 @@ cdef class Connection:
             "octets_acked": c.octets_out, "opened_ns": c.opened_ns, "last_rx_ns": c.last_rx_ns,
             "last_tx_ns": c.last_tx_ns, "window_scale": (c.snd_wscale, c.rcv_wscale) if c.wscale_ok else None,
             "sack": bool(c.sack_ok), "timestamps": bool(c.ts_ok), "ecn": bool(c.ecn_ok),
-            "congestion": CONGESTION[c.opt.congestion], "dctcp_alpha": c.dctcp_alpha / 1024,
+            "congestion": CONGESTION[c.opt.congestion], "dctcp_alpha": c.dctcp_alpha / 1024.0,
             "max_ack_delay_ns": c.max_ack_delay_ns, "urgent_octets": urgent_octets(c), "predicted": bool(c.predict),
             "iss": c.iss, "irs": c.irs, "snd_una": c.snd_una, "snd_nxt": c.snd_nxt, "rcv_nxt": c.rcv_nxt,
         }

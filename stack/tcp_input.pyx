@@ -271,7 +271,7 @@ cdef void tcp_ecn_arrives(tcb *c, const ipv4_hdr *ip, const tcp_seg *seg, uint64
     if seg.text_len == 0:
         return
     if c.opt.congestion == TCP_CC_DCTCP:
-        if ce != c.ce_state and c.ack_pending:
+        if ce != c.ce_state and (c.ack_pending or c.ack_at_ns != NEVER):
             tcp_send_ack(c, TCP_TX_ACK, now_ns)         # what came before is acknowledged with the old mark
         c.ce_state = ce
         c.ecn_echo = ce

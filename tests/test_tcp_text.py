@@ -402,3 +402,34 @@ def test_peer_closed_comes_after_the_text(link):
     link.rx(ACK | FIN, seq=PEER + 4, ack=US + 1, text=b"def")
     link.rx(ACK, seq=PEER + 1, ack=US + 1, text=b"abc")
     assert said == [b"abcdef", "peer_closed"]
+
+
+# -- DCTCP
+
+def test_dctcp_echoes_every_mark_and_cuts_by_their_share(make_link):
+    link = make_link(ecn=True, congestion="dctcp", ack="second", ack_delay_ns=100 * MS).listen()
+    link.rx(SYN | ECE | CWR, seq=PEER, opts=mss(MSS))
+    link.tx(SYN | ACK | ECE, seq=US, ack=PEER + 1)
+    link.rx(ACK, seq=PEER + 1, ack=US + 1)
+    link.conn = link.listener.accept()
+    link.rx(ACK, seq=PEER + 1, ack=US + 1, text=f(0, MSS), tos=2)
+    link.silent()
+    link.rx(ACK, seq=PEER + 1 + MSS, ack=US + 1, text=f(MSS, MSS), tos=3)
+    link.tx(ACK, seq=US + 1, ack=PEER + 1 + MSS)            # the mark changes: what came before is acknowledged
+    link.rx(ACK, seq=PEER + 1 + 2 * MSS, ack=US + 1, text=f(2 * MSS, MSS), tos=3)
+    link.tx(ACK | ECE, seq=US + 1, ack=PEER + 1 + 3 * MSS)
+    alpha = link.conn.info()["dctcp_alpha"]
+    done = 0
+    for _ in range(20):                                 # windows without a mark: alpha fades
+        link.conn.send(f(done, MSS))
+        while link.sent():
+            pass
+        done += MSS
+        link.rx(ACK, seq=PEER + 1 + 3 * MSS, ack=US + 1 + done)
+    faded = link.conn.info()["dctcp_alpha"]
+    assert faded < alpha / 2
+    before = link.conn.info()["cwnd"]
+    link.conn.send(f(done, 4 * MSS))
+    link.rx(ACK | ECE, seq=PEER + 1 + 3 * MSS, ack=US + 1 + done + MSS)
+    after = link.conn.info()["cwnd"]
+    assert before * (1 - faded) <= after < before       # by about alpha / 2, not by half
