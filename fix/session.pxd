@@ -23,7 +23,9 @@ from fix.outbound cimport (
 )
 from fix.logon cimport session_reset
 from fix.reject cimport session_business_reject, session_reject
-from fix.states cimport session_abort, session_disconnected, session_logout, session_renumber, session_schedule
+from fix.states cimport (
+    session_abort, session_disconnected, session_logout, session_opens_ns, session_renumber, session_schedule,
+)
 from fix.store cimport fix_store
 
 # the way in

@@ -33,6 +33,8 @@ cdef inline uint64_t since(uint64_t now_ns, uint64_t then_ns) noexcept nogil:
 cdef void session_set_state(fix_session *s, int state, uint64_t now_ns) noexcept nogil
 # Is the session open at `utc`? Moves on to the next window when one has ended.
 cdef bint in_hours(fix_session *s, int64_t utc) noexcept nogil
+# When it may connect: now_ns if it is open, the time of its next window, or UINT64_MAX.
+cdef uint64_t session_opens_ns(fix_session *s, uint64_t now_ns) noexcept nogil
 # Give it windows: n pairs (from, to) of UTC ns, ascending, that outlive the session; n 0: always open.
 cdef void session_schedule(fix_session *s, const int64_t *windows, uint32_t n, uint64_t now_ns) noexcept nogil
 # Compute deadline_ns again, and tell the application if it is earlier now.

@@ -165,6 +165,13 @@ cdef bint in_hours(fix_session *s, int64_t utc) noexcept nogil:
     return s.window_from <= utc < s.window_to
 
 
+cdef uint64_t session_opens_ns(fix_session *s, uint64_t now_ns) noexcept nogil:
+    cdef int64_t utc = session_utc(s, now_ns)
+    if in_hours(s, utc):
+        return now_ns
+    return now_ns + <uint64_t>(s.window_from - utc) if s.window_from > utc else NEVER
+
+
 cdef void session_schedule(fix_session *s, const int64_t *windows, uint32_t n, uint64_t now_ns) noexcept nogil:
     s.windows = windows
     s.n_windows = n

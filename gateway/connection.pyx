@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 
 from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_parse
 from fix.session cimport (
-    FIX_DISCONNECTED, FIX_ESTABLISHED, fix_session, session_abort, session_connected, session_disconnected, session_input, session_logout, session_matches, session_poll, session_writable)
+    FIX_DISCONNECTED, FIX_ESTABLISHED, fix_session, session_abort, session_connected, session_disconnected, session_input, session_logout, session_matches, session_opens_ns, session_poll, session_writable)
 from stack.tcb cimport (
     TCP_EV_CLOSED, TCP_EV_CONNECTED, TCP_EV_PEER_CLOSED, TCP_EV_REFUSED, TCP_EV_RESET, TCP_EV_TIMEOUT,
     TCP_EV_UNREACHABLE, TCP_EV_WRITABLE, TCP_SYN_SENT, tcb, tcp_sink)
@@ -257,7 +257,9 @@ cdef void slot_wake(slot *g, uint64_t now_ns) noexcept nogil:
     if g.s.deadline_ns <= now_ns:
         session_poll(g.s, now_ns)
     if g.c == NULL and g.initiator and g.enabled and now_ns >= g.connect_ns and not flags_of(g.e) & ENGINE_STOPPING:
-        slot_connect(g, now_ns)
+        g.connect_ns = session_opens_ns(g.s, now_ns)
+        if g.connect_ns <= now_ns:
+            slot_connect(g, now_ns)
     at_ns = g.s.deadline_ns
     if g.c == NULL and g.initiator and g.enabled and not flags_of(g.e) & ENGINE_STOPPING:
         at_ns = min(at_ns, g.connect_ns)

@@ -6,6 +6,7 @@ from typing import Any
 from typing_extensions import disjoint_base
 
 from dpdk_py.base import Device
+from fix import Schedule, Store, Validator
 from gateway.errors import WrongThread as WrongThread
 from gateway.session import GatewaySession
 from gateway.strategy import Strategy
@@ -76,7 +77,8 @@ class Engine:
     def add_session(self, SenderCompID: str, TargetCompID: str, *, strategy: Strategy | None, role: str,
                     port: int, host: str | None = None, name: str | None = None, BeginString: str = "FIX.4.4",
                     HeartBtInt: int = 30, ResetOnLogon: bool = False, reconnect_s: float = 1.0,
-                    reconnect_max_s: float = 30.0, logon_timeout_s: float = 10.0, store: object = None,
+                    reconnect_max_s: float = 30.0, logon_timeout_s: float = 10.0, store: Store | None = None,
+                    validator: Validator | None = None, schedule: Schedule | None = None,
                     max_order_qty: int = 0, max_notional_e8: int = 0, max_orders_per_second: int = 0,
                     store_octets: int = ..., store_messages: int = ..., next_in: int = 1, next_out: int = 1,
                     **more: Any) -> GatewaySession:
@@ -84,8 +86,9 @@ class Engine:
         reconnect_s to reconnect_max_s); "acceptor" waits on `port`, where the Logon(A)'s CompIDs choose the session.
 
         next_in, next_out: the MsgSeqNum expected and the next of ours, where the session does not begin anew.
-        Limits of 0 are no limits. store None: in memory. Further keywords go to the session's configuration
-        (`fix.Session` names them). Raises ValueError for a duplicate or impossible session, RuntimeError when
+        Limits of 0 are no limits. store None: in memory; a fix.Journal survives the process. validator: received
+        messages are checked against its dictionary. schedule: hours outside which the session is not open.
+        Further keywords go to the session's configuration (`fix.Session` names them). Raises ValueError for a duplicate or impossible session, RuntimeError when
         `sessions` are in use.
         """
     def step(self, now_ns: int | None = None) -> bool:

@@ -4,8 +4,10 @@ An engine belongs to one thread: the one that calls run() or, first, step(). sto
 Signals: while run() runs in the main thread, C handlers turn SIGINT and SIGTERM into the flag that stop() sets, so the
 loop never takes the GIL to look for them.
 """
+import array
 import collections
 import ipaddress
+import itertools
 import logging
 import sys
 import threading
@@ -19,8 +21,10 @@ from fix.encode cimport fix_writer, fix_writer_alloc, fix_writer_free
 from fix.message cimport fix_msg
 from fix.parse cimport fix_msg_alloc, fix_msg_free
 from fix.session cimport (
-    FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new, session_renumber)
-from fix.store cimport fix_store, memory_store_new, store_free
+    FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new, session_renumber,
+    session_schedule)
+from fix.store cimport Store, fix_store, memory_store_new, store_free
+from fix.validate cimport Validator, fix_check
 from stack.face cimport Stack
 from stack.netif cimport netif_deadline, netif_start
 from stack.timer cimport timer_init, timer_set, timer_slot, timers_init, timers_next
@@ -56,6 +60,7 @@ cdef enum:
     LOOK_NS = 100_000_000           # how often a run looks whether a callback of the stack's Python face has raised
     TRACEBACKS_A_SECOND = 10
     GIL_SLICE_NS = 50_000
+    WINDOWS = 1000                  # of a schedule, worked out when the session is added: daily ones last for 2.7 years
 
 
 cdef dict counters(dict found, str prefix):
@@ -66,6 +71,14 @@ cdef object idle_code(str idle):
     if idle not in ("spin", "yield", "sleep"):
         raise ValueError(f"idle is {idle!r}, must be 'spin', 'yield' or 'sleep'")
     return ("spin", "yield", "sleep").index(idle)
+
+
+def window_table(schedule, int64_t utc_ns):
+    """The next WINDOWS windows of a fix.Schedule as one array: from, to, from, to ..."""
+    table = array.array("q")
+    for begin, end in itertools.islice(schedule.windows(utc_ns), WINDOWS):
+        table.extend((begin, end))
+    return table
 
 
 cdef class Engine:
@@ -142,7 +155,8 @@ cdef class Engine:
         for i in range(e.n_slots):
             st = e.slots[i].s.store
             session_free(e.slots[i].s)
-            store_free(st)
+            if e.slots[i].own_store:
+                store_free(st)
         if e.msg != NULL:
             fix_msg_free(e.msg)
         if e.w != NULL:
@@ -224,12 +238,14 @@ cdef class Engine:
 
     def add_session(self, SenderCompID, TargetCompID, *, strategy, str role, int port, host=None, str name=None,
                     str BeginString="FIX.4.4", int HeartBtInt=30, bint ResetOnLogon=False, double reconnect_s=1.0,
-                    double reconnect_max_s=30.0, double logon_timeout_s=10.0, store=None, int64_t max_order_qty=0,
+                    double reconnect_max_s=30.0, double logon_timeout_s=10.0, Store store=None, Validator validator=None, schedule=None,
+                    int64_t max_order_qty=0,
                     int64_t max_notional_e8=0, uint32_t max_orders_per_second=0, uint32_t store_octets=1 << 22,
                     uint32_t store_messages=1 << 14, uint64_t next_in=1, uint64_t next_out=1, **more):
         cdef fix_session_config config
         cdef slot *g
         cdef fix_store *st
+        cdef const int64_t[::1] windows = None
         cdef GatewaySession session
         self.mine()
         if self.e.n_slots == self.e.max_slots:
@@ -265,13 +281,18 @@ cdef class Engine:
                 raise ValueError(f"session {other.name} has these CompIDs already")
         g = &self.e.slots[self.e.n_slots]
         memset(g, 0, sizeof(slot))
-        if store is not None:
-            raise TypeError("store must be None: messages are kept in memory")
-        st = memory_store_new(store_octets, store_messages)
+        if store is not None and any((<GatewaySession>other).kept[0] is store for other in self.sessions):
+            raise ValueError("a store belongs to one session")
+        g.own_store = store is None
+        st = memory_store_new(store_octets, store_messages) if store is None else store.st
         g.s = session_new(&config, st, self.e.msg, self.e.w) if st != NULL else NULL
         if g.s == NULL:
-            store_free(st)
+            if g.own_store:
+                store_free(st)
             raise MemoryError("no memory for a session")
+        if validator is not None:
+            g.s.check = fix_check
+            g.s.check_tables = validator.rules
         g.e = self.e
         g.id = self.e.n_slots
         g.strategy = <void *>strategy if strategy is not None else NULL
@@ -291,17 +312,24 @@ cdef class Engine:
             g.s.trace = self.e.trace.mark
         timer_init(&g.wake, g, WAKE_SLOT)
         slot_wire(g)
+        kept_windows = None
+        if schedule is not None:
+            kept_windows = window_table(schedule, <int64_t>self.e.now_ns + self.e.utc_offset_ns)
+            windows = kept_windows
+            session_schedule(g.s, &windows[0], <uint32_t>(len(kept_windows) // 2), self.e.now_ns)
         if next_in != 1 or next_out != 1:
             session_renumber(g.s, next_in, next_out)
         if not g.initiator and not engine_listen(self.e, g.port):
             session_free(g.s)
-            store_free(st)
+            if g.own_store:
+                store_free(st)
             raise ValueError(f"port {port} is taken, or too many ports are listened on")
         self.e.n_slots += 1
         if g.initiator:
             timer_set(&self.e.due, &g.wake, 0)
         session = GatewaySession.__new__(GatewaySession)
         session.g = g
+        session.kept = (store, validator, kept_windows)
         session.name = name or f"{SenderCompID}->{TargetCompID}"
         g.handle = <void *>session
         self.sessions.append(session)

@@ -7,6 +7,7 @@ cdef class GatewaySession:
     cdef slot *g                # NULL once the engine is closed
     cdef readonly str name
     cdef object engine          # weak: the engine owns us
+    cdef object kept            # store, validator and windows that the fix_session points into
     cdef int live(self) except -1
     cdef int change(self) except -1
 

@@ -128,6 +128,22 @@ cdef int configure(fix_session_config *c, dict more) except -1:
             c.next_expected = value
         elif name == "last_processed":
             c.last_processed = value
+        elif name == "resend_timeout_s":
+            c.resend_timeout_ns = <uint64_t>(value * 1e9)
+        elif name == "resend_messages":
+            c.resend_messages = value
+        elif name == "resend_request_max":
+            c.resend_request_max = value
+        elif name == "queue_octets":
+            c.queue_octets = value
+        elif name == "throttle_messages":
+            c.throttle_messages = value
+        elif name == "throttle_s":
+            c.throttle_ns = <uint64_t>(value * 1e9)
+        elif name == "seq_max":
+            c.seq_max = value
+        elif name == "step_octets":
+            c.step_octets = value
         elif name == "max_message":
             c.max_message = value
         elif name == "step_messages":

@@ -58,6 +58,7 @@ cdef struct slot:                   # one FIX session of the engine; fix_session
     bint on                         # logged on, as the strategy was told
     bint initiator
     bint enabled                    # an initiator connects, an acceptor may be logged on to
+    bint own_store                  # its store is freed with it; else a fix.Store of Python's
     uint8_t time_digits             # of TransactTime(60)
     uint16_t port
     uint32_t host
