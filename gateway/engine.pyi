@@ -88,7 +88,8 @@ class Engine:
         next_in, next_out: the MsgSeqNum expected and the next of ours, where the session does not begin anew.
         Limits of 0 are no limits. store None: in memory; a fix.Journal survives the process. validator: received
         messages are checked against its dictionary. schedule: hours outside which the session is not open.
-        Further keywords go to the session's configuration (`fix.Session` names them). Raises ValueError for a duplicate or impossible session, RuntimeError when
+        Further keywords go to the session's configuration (`fix.Session` names them). Raises ValueError for a
+        duplicate or impossible session, RuntimeError when
         `sessions` are in use.
         """
     def step(self, now_ns: int | None = None) -> bool:
