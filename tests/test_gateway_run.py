@@ -150,13 +150,21 @@ def test_stop_before_run_and_run_again():
 
 def test_run_gives_signal_handlers_and_affinity_back():
     gateway, venue = engines()
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    cores = os.sched_getaffinity(0)
-    gateway.run(core=min(cores), seconds=0.01)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-    assert os.sched_getaffinity(0) == cores
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)                  # Python's own handler is in place again
+    heard = []
+    # handlers of our own: a test run in the background starts with SIGINT ignored
+    before = {n: signal.signal(n, lambda n, _: heard.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ours = {n: signal.getsignal(n) for n in before}
+        cores = os.sched_getaffinity(0)
+        gateway.run(core=min(cores), seconds=0.01)
+        assert {n: signal.getsignal(n) for n in before} == ours
+        assert os.sched_getaffinity(0) == cores
+        for n in before:
+            signal.raise_signal(n)
+        assert heard == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
     with pytest.raises(ValueError, match="core is 4096"):
         gateway.run(core=4096)
 
