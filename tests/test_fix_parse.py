@@ -121,8 +121,15 @@ def test_fields_at_every_place_of_a_block(isa):
     for width in range(1, 11):
         for pad in range(130):
             tag = int("1234567891"[:width])
-            data = framed(b"35=" + b"D" * (pad + 1) + b"\x01%d=v\x0158=\x01%d=\x01" % (tag, tag))
-            assert scanner.verdict(data) == oracle.parse(data)
+            for fields in (b"\x01%d=v\x0158=x\x01", b"\x01%d=v\x0158=\x01%d=\x01" % (tag, tag), b"\x011=\x01%d=x\x01"):
+                data = framed(b"35=" + b"D" * (pad + 1) + (fields % tag if b"%" in fields else fields))
+                assert scanner.verdict(data) == oracle.parse(data)
+
+
+@pytest.mark.parametrize("tail", [b"8", b"8=", b"8=F", b"8=FI"])
+def test_a_tail_that_may_become_a_begin_is_kept(tail):
+    data = b"8=FIXC\x01" + b"x" * 30 + tail
+    assert scanner.verdict(data) == oracle.parse(data) == (oracle.GARBLED, 37, 2, [])
 
 
 def test_many_fields_and_little_room(isa):
