@@ -7,7 +7,7 @@ import time
 
 import numpy
 import pytest
-from children import Child
+from children import Child, in_a_small_process
 
 from ipc.channel import Reader, Writer
 from ipc.segment import RoleTaken, segment_path
@@ -227,6 +227,15 @@ def whole(a):
 
 @pytest.mark.slow
 def test_a_producer_killed_a_thousand_times_loses_tears_and_invents_nothing(tmp_path):
+    in_a_small_process("test_ipc_channel", "kill_producers", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_consumer_killed_a_thousand_times_sees_every_message_at_least_once_in_order(tmp_path):
+    in_a_small_process("test_ipc_channel", "kill_consumers", tmp_path)
+
+
+def kill_producers(tmp_path):
     rng = random.Random(1)
     killed_in_flight = 0
     with Reader("c", MESSAGE.itemsize, 64, create=True, directory=tmp_path) as r:
@@ -254,8 +263,7 @@ def test_a_producer_killed_a_thousand_times_loses_tears_and_invents_nothing(tmp_
     assert killed_in_flight == KILLS and expected >= KILLS // 10
 
 
-@pytest.mark.slow
-def test_a_consumer_killed_a_thousand_times_sees_every_message_at_least_once_in_order(tmp_path):
+def kill_consumers(tmp_path):
     rng = random.Random(2)
     with Writer("c", MESSAGE.itemsize, 64, create=True, directory=tmp_path) as w:
         seen_until = 0

@@ -6,7 +6,7 @@ import time
 
 import numpy
 import pytest
-from children import Child
+from children import Child, in_a_small_process
 
 from ipc.mpsc import MpscReader, MpscWriter
 from ipc.poller import Poller
@@ -137,6 +137,10 @@ def test_ten_million_messages_of_four_producers(tmp_path, killed):
 
 @pytest.mark.slow
 def test_producers_killed_at_random_points(tmp_path):
+    in_a_small_process("test_ipc_mpsc", "kill_at_random", tmp_path)
+
+
+def kill_at_random(tmp_path):
     rng = random.Random(3)
     kills = int(os.environ.get("FIXWIRE_KILLS", "1000")) // 5
 
