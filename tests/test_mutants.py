@@ -1,0 +1,59 @@
+"""The planted faults of tests/mutants stay true to the code: each applies, and names a test that exists.
+
+Whether that test really kills the fault is `make mutants`, which takes over an hour.
+"""
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from tests.mutants.run import KILLER
+
+ROOT = pathlib.Path(__file__).parents[1]
+PATCHES = sorted((ROOT / "tests" / "mutants").glob("*.patch"))
+
+
+def complaint(patch):
+    """What is wrong with one patch file, or None."""
+    text = patch.read_text()
+    found = KILLER.match(text.splitlines()[0])
+    if not found:
+        return "no `# killed by:` in its first line"
+    for test in (t.strip() for t in found[1].split(",")):
+        path, _, names = test.partition("::")
+        if not (ROOT / path).is_file():
+            return f"{path} does not exist"
+        source = (ROOT / path).read_text()
+        for name in names.split("::") if names else ():
+            if not re.search(rf"\b(?:def|class) {re.escape(name.partition('[')[0])}\b", source):
+                return f"{path} has no {name}"
+    checked = subprocess.run(["git", "apply", "--check", "-p1", str(patch)], cwd=ROOT, capture_output=True, text=True)
+    return checked.stderr.strip() or None if checked.returncode else None
+
+
+def test_at_least_forty():
+    assert len(PATCHES) >= 40
+
+
+def test_each_applies_and_names_tests_that_exist():
+    assert {p.name: c for p in PATCHES if (c := complaint(p))} == {}
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("# killed by: ", "# killed: ", "first line"),
+    ("tests/test_", "tests/test_no_", "does not exist"),
+    ("::test_", "::test_no_", "has no"),
+])
+def test_a_patch_gone_stale_is_found(tmp_path, old, new, words):
+    stale = tmp_path / "stale.patch"
+    text = next(p for p in PATCHES if "::test_" in p.read_text()).read_text()
+    head, body = text.split("\n", 1)
+    stale.write_text(head.replace(old, new) + "\n" + body)
+    assert words in complaint(stale)
+
+
+def test_a_patch_whose_line_has_changed_is_found(tmp_path):
+    stale = tmp_path / "stale.patch"
+    stale.write_text(re.sub(r"^-(?!--)", "-was something else ", PATCHES[0].read_text(), flags=re.M))
+    assert "does not apply" in complaint(stale)
