@@ -7,13 +7,13 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-VERSIONS = ("FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1")
+from gateway.keys import HOURS_KEYS, JOURNAL_KEYS, KEYS, SESSION_KEYS, VALIDATION_KEYS, Key, Wrong, suggestion
+
 MAX_FILE = 1 << 20          # a configuration is a page; whatever is larger is some other file
-BACKENDS = ("dpdk", "afpacket", "pcap")
 PCI = re.compile(r"(?:([0-9a-fA-F]{1,8}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])")
 
 
@@ -27,7 +27,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """One [[sessions]] table, names as in the file."""
+    """One [[sessions]] table, [default] filled in, names as in the file; `keys` has every session key, checked."""
 
     role: str
     BeginString: str
@@ -37,8 +37,7 @@ class SessionConfig:
     host: str | None
     port: int
     line: int
-    ResetOnLogon: bool = False
-    DefaultApplVerID: str | None = None
+    keys: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,141 +56,6 @@ class Config:
     exceptions: str
     log: str | None
     sessions: tuple[SessionConfig, ...] = field(default_factory=tuple)
-
-
-class _Wrong(Exception):
-    """A value that cannot be: the sentence, which names the limit."""
-
-
-def _string(v: Any) -> str:
-    if not isinstance(v, str):
-        raise _Wrong("must be a string")
-    if not v:
-        raise _Wrong("must not be empty")
-    if any(ord(c) < 32 for c in v):
-        raise _Wrong("must not hold control characters")
-    return v
-
-
-def _integer(low: int, high: int) -> Callable[[Any], int]:
-    def check(v: Any) -> int:
-        if isinstance(v, bool) or not isinstance(v, int):
-            raise _Wrong(f"must be a whole number from {low} to {high}")
-        if not low <= v <= high:
-            raise _Wrong(f"must be from {low} to {high}")
-        return v
-    return check
-
-
-def _one_of(*words: str) -> Callable[[Any], str]:
-    def check(v: Any) -> str:
-        if v not in words:
-            raise _Wrong("must be " + ", ".join(words[:-1]) + " or " + words[-1] + _suggestion(v, words))
-        return str(v)
-    return check
-
-
-def _boolean(v: Any) -> bool:
-    if not isinstance(v, bool):
-        raise _Wrong("must be true or false")
-    return v
-
-
-def _device(v: Any) -> str:
-    name = _string(v).partition(":")[0]
-    if name == "pair":
-        raise _Wrong("pair joins two ends inside one process and has nobody at its other end here; "
-                     "`fixwire demo` uses it, run needs dpdk: or afpacket:")
-    if name not in BACKENDS or not v.partition(":")[2]:
-        raise _Wrong("must be dpdk:PCI-ADDRESS, dpdk:VDEV, afpacket:INTERFACE or pcap:FILE"
-                     + _suggestion(name, BACKENDS))
-    return str(v)
-
-
-def _address(v: Any) -> str:
-    text = _string(v)
-    if "/" not in text:
-        raise _Wrong("must name the prefix too, as in 10.0.0.2/24")
-    try:
-        i = ipaddress.IPv4Interface(text)
-    except ValueError:
-        raise _Wrong("must be an IPv4 address and prefix, as in 10.0.0.2/24") from None
-    if i.ip.is_multicast or i.ip.is_unspecified or i.ip.is_loopback or int(i.ip) == 0xFFFFFFFF:
-        raise _Wrong("must be an address a host can have: no multicast, loopback, 0.0.0.0 or broadcast")
-    if i.network.prefixlen < 31 and i.ip in (i.network.network_address, i.network.broadcast_address):
-        raise _Wrong(f"must be a host of {i.network}, not its first or last address")
-    return text
-
-
-def _host(v: Any) -> str:
-    try:
-        ip = ipaddress.IPv4Address(_string(v))
-    except ValueError:
-        raise _Wrong("must be an IPv4 address, as in 10.0.0.1 (names are not looked up)") from None
-    if ip.is_multicast or ip.is_unspecified or int(ip) == 0xFFFFFFFF:
-        raise _Wrong("must be the address of one host")
-    return str(ip)
-
-
-def _strategy(v: Any) -> str:
-    module, colon, name = _string(v).rpartition(":")
-    if not colon or not name.isidentifier() or not module or (
-            not module.endswith(".py") and not all(p.isidentifier() for p in module.split("."))):
-        raise _Wrong("must be module:Name or path/to/file.py:Name")
-    return str(v)
-
-
-def _comp_id(v: Any) -> str:
-    text = _string(v)
-    if len(text) > 64:
-        raise _Wrong(f"has {len(text)} characters, at most 64")
-    if not text.isascii():
-        raise _Wrong("must be ASCII")
-    return text
-
-
-def _arguments(v: Any) -> tuple[str, ...]:
-    if not isinstance(v, list) or not all(isinstance(a, str) and a for a in v):
-        raise _Wrong('must be a list of strings, as in ["-l", "2-3", "-n", "4"]')
-    return tuple(v)
-
-
-@dataclass(frozen=True)
-class Key:
-    """One known key: how its value is checked, whether it must be there, and what it means."""
-
-    check: Callable[[Any], Any]
-    doc: str
-    required: bool = False
-    default: Any = None
-
-
-KEYS: dict[str, Key] = {
-    "device": Key(_device, "where frames come from and go to", required=True),
-    "address": Key(_address, "our IPv4 address and prefix", required=True),
-    "gateway": Key(_host, "next hop to other networks"),
-    "strategy": Key(_strategy, "module:Name of the strategy"),
-    "core": Key(_integer(0, 1023), "CPU the engine's thread is pinned to; the rest of the process is kept off it"),
-    "idle": Key(_one_of("spin", "yield", "sleep"), "what the engine does when nothing is to do", default="spin"),
-    "eal": Key(_arguments, "more arguments for DPDK's EAL", default=()),
-    "seed": Key(_integer(0, 2**64 - 1), "seed of ISNs and ports; left out: from the system"),
-    "exceptions": Key(_one_of("continue", "disable", "stop"),
-                      "after an exception in a Python strategy: go on, disable it, or stop the gateway cleanly",
-                      default="continue"),
-    "log": Key(_string, "file that messages of the gateway are appended to; left out: standard error"),
-    "sessions": Key(lambda v: v, "one table [[sessions]] each", required=True),
-}
-SESSION_KEYS: dict[str, Key] = {
-    "role": Key(_one_of("initiator", "acceptor"), "who opens the connection", required=True),
-    "BeginString": Key(_one_of(*VERSIONS), "version of the session", required=True),
-    "SenderCompID": Key(_comp_id, "we", required=True),
-    "TargetCompID": Key(_comp_id, "the peer", required=True),
-    "HeartBtInt": Key(_integer(0, 86_400), "seconds between heartbeats, 0 for none", default=30),
-    "host": Key(_host, "the peer's address (initiator)"),
-    "port": Key(_integer(1, 65_535), "the peer's port (initiator) or ours (acceptor)", required=True),
-    "ResetOnLogon": Key(_boolean, "both sides begin at MsgSeqNum 1 on each Logon", default=False),
-    "DefaultApplVerID": Key(_string, "application version under FIXT.1.1, as in 9"),
-}
 
 
 def load(path: str | os.PathLike[str]) -> Config:
@@ -295,53 +159,56 @@ class _Checker:
         self.problems.append((self.lines.line(path), sentence))
 
     def table(self, data: dict[str, Any], keys: dict[str, Key], path: tuple[str | int, ...]) -> dict[str, Any]:
+        """What `data` holds, checked; unknown keys and wrong values are complained about, wrong ones are then None."""
         out: dict[str, Any] = {}
         for key in data:
             if key not in keys:
-                where = f" of [[{path[0]}]]" if path else ""
-                hint = _suggestion(key, keys)
-                if not hint and (other := SESSION_KEYS if keys is KEYS else KEYS) and key in other:
+                where = f" of [{path[0]}]" if path == ("default",) else f" of [[{path[0]}]]" if path else ""
+                hint = suggestion(key, keys)
+                if key in (SESSION_KEYS if keys is KEYS else KEYS):
                     hint = "; it belongs " + ("into a [[sessions]] table" if keys is KEYS else "before [[sessions]]")
                 self.wrong((*path, key), f"{_shown(key)} is no key{where}{hint}")
-        for key, known in keys.items():
-            if key not in data:
-                out[key] = known.default
-                if known.required:
-                    self.wrong(path, f"{key} is missing: {known.doc}")
                 continue
             try:
-                out[key] = known.check(data[key])
-            except _Wrong as e:
+                out[key] = keys[key].check(data[key])
+            except Wrong as e:
                 out[key] = None
                 self.wrong((*path, key), f"{key} is {_shown(data[key])}, {e}")
         return out
 
-    def sessions(self, found: Any) -> Iterator[SessionConfig]:
+    def filled(self, found: dict[str, Any], keys: dict[str, Key], path: tuple[str | int, ...]) -> dict[str, Any]:
+        """`found` with the defaults of what is not there; what is required and missing is complained about."""
+        for key, known in keys.items():
+            if key not in found and known.required:
+                self.wrong(path, f"{key} is missing: {known.doc}")
+        return {key: found.get(key, known.default) for key, known in keys.items()}
+
+    def sessions(self, found: Any, default: Any) -> Iterator[SessionConfig]:
+        if default is not None and not isinstance(default, dict):
+            self.wrong(("default",), "default must be a table: write [default] above its keys")
+            default = None
+        shared = self.table(default or {}, SESSION_KEYS, ("default",))
         if not isinstance(found, list) or not all(isinstance(s, dict) for s in found):
             if found is not None:
                 self.wrong(("sessions",), "sessions must be tables: write [[sessions]] above each one's keys")
             return
         ids: dict[tuple[Any, ...], int] = {}
-        for n, given in enumerate(found):
+        for n, table in enumerate(found):
             path = ("sessions", n)
-            s = self.table(given, SESSION_KEYS, path)
+            given = {**shared, **self.table(table, SESSION_KEYS, path)}
+            s = self.filled(given, SESSION_KEYS, path)
             line = self.lines.line(path)
-            if s["role"] == "initiator" and "host" not in given:
-                self.wrong(path, "host is missing: an initiator must know the peer's address")
-            if s["DefaultApplVerID"] and s["BeginString"] not in (None, "FIXT.1.1"):
-                self.wrong((*path, "DefaultApplVerID"),
-                           f"DefaultApplVerID needs BeginString FIXT.1.1, not {s['BeginString']}")
-            if s["BeginString"] == "FIXT.1.1" and "DefaultApplVerID" not in given:
-                self.wrong(path, "DefaultApplVerID is missing: FIXT.1.1 says no application version by itself, "
-                                 "9 is FIX.5.0SP2")
+            for key, sentence in contradictions(given, s):
+                self.wrong((*path, key) if key in table or key not in shared else ("default", key), sentence)
             same = (s["BeginString"], s["SenderCompID"], s["TargetCompID"])
             if None not in same and ids.setdefault(same, line) != line:
                 self.wrong(path, f"session {'/'.join(same)} is already defined in line {ids[same]}")
-            yield SessionConfig(**s, line=line)
+            yield SessionConfig(line=line, keys=s, **{k: s[k] for k in (
+                "role", "BeginString", "SenderCompID", "TargetCompID", "HeartBtInt", "host", "port")})
 
     def config(self) -> Config:
-        c = self.table(self.data, KEYS, ())
-        sessions = tuple(self.sessions(c.pop("sessions")))
+        c = self.filled(self.table(self.data, KEYS, ()), KEYS, ())
+        sessions = tuple(self.sessions(c.pop("sessions"), c.pop("default")))
         if "sessions" in self.data and not self.data["sessions"]:
             self.wrong(("sessions",), "sessions is empty: a gateway needs at least one")
         if c["gateway"] and c["address"]:
@@ -354,8 +221,69 @@ class _Checker:
             for sentence in eal_contradictions(c["eal"], c["device"], c["core"]):
                 self.wrong(("eal",), sentence)
         if self.problems:
-            raise ConfigError([f"{self.name}:{line}: {sentence}" for line, sentence in sorted(self.problems)])
+            complaints = dict.fromkeys(sorted(self.problems))       # of [default] once, however many sessions have it
+            raise ConfigError([f"{self.name}:{line}: {sentence}" for line, sentence in complaints])
         return Config(path=self.name, sessions=sessions, **c)
+
+
+def contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, sentence) for what the keys of one session say against each other; `given` lacks the defaults of `s`."""
+    if s["role"] == "initiator" and "host" not in given:
+        yield "", "host is missing: an initiator must know the peer's address"
+    fixt = s["BeginString"] == "FIXT.1.1"
+    if s["DefaultApplVerID"] and not fixt and s["BeginString"]:
+        yield "DefaultApplVerID", f"DefaultApplVerID needs BeginString FIXT.1.1, not {s['BeginString']}"
+    if fixt and "DefaultApplVerID" not in given:
+        yield "", "DefaultApplVerID is missing: FIXT.1.1 says no application version by itself, 9 is FIX.5.0SP2"
+    if s["TransportDataDictionary"] and not fixt and s["BeginString"]:
+        yield "TransportDataDictionary", f"TransportDataDictionary needs BeginString FIXT.1.1, not {s['BeginString']}"
+    if s["TimestampPrecision"] not in (None, 0, 3, 6, 9):
+        yield "TimestampPrecision", f"TimestampPrecision is {s['TimestampPrecision']}, must be 0, 3, 6 or 9"
+    if (s["ReconnectInterval"] or 0) > (s["reconnect_max"] or 86_400):
+        yield "ReconnectInterval", (f"ReconnectInterval is {s['ReconnectInterval']:g}, above reconnect_max "
+                                    f"{s['reconnect_max']:g}")
+    yield from store_contradictions(given, s)
+    yield from checking_contradictions(given, s)
+
+
+def store_contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    journal = s["store"] == "journal" or (s["store"] is None and s["FileStorePath"])
+    if journal and not s["FileStorePath"] and "FileStorePath" not in given:
+        yield "store", "FileStorePath is missing: a journal needs its directory"
+    for key in JOURNAL_KEYS if not journal else ():
+        if key in given:
+            yield key, f"{key} is for a journal: FileStorePath names its directory"
+    if s["store"] in ("memory", "none") and s["FileStorePath"]:
+        yield "store", f"store is {s['store']}, but FileStorePath is there too"
+    if s["ring_octets"] and s["ring_octets"] & (s["ring_octets"] - 1):
+        yield "ring_octets", f"ring_octets is {s['ring_octets']}, must be a power of two"
+    if s["segment_octets"] and s["segment_octets"] % 8:
+        yield "segment_octets", f"segment_octets is {s['segment_octets']}, must be a multiple of 8"
+
+
+def checking_contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if s["UseDataDictionary"] is False:
+        for key in ("DataDictionary", "TransportDataDictionary", *VALIDATION_KEYS):
+            if key in given:
+                yield key, f"{key} needs UseDataDictionary = true"
+    elif not s["UseDataDictionary"] and not s["DataDictionary"] and not s["TransportDataDictionary"]:
+        for key in VALIDATION_KEYS:
+            if key in given:
+                yield key, f"{key} needs UseDataDictionary = true, or a DataDictionary"
+    if s["NonStopSession"]:
+        for key in HOURS_KEYS:
+            if key in given:
+                yield key, f"{key} contradicts NonStopSession = true"
+    elif ("StartTime" in given) != ("EndTime" in given):
+        yield "StartTime" if "StartTime" in given else "EndTime", "StartTime and EndTime belong together"
+    elif "StartTime" not in given:
+        for key in ("StartDay", "EndDay", "Weekdays"):
+            if key in given:
+                yield key, f"{key} needs StartTime and EndTime"
+    elif ("StartDay" in given) != ("EndDay" in given):
+        yield "StartDay" if "StartDay" in given else "EndDay", "StartDay and EndDay belong together"
+    elif "StartDay" in given and "Weekdays" in given:
+        yield "Weekdays", "Weekdays is for daily hours, StartDay and EndDay are for weekly ones"
 
 
 # EAL options that take a value in the next word, by the name EAL knows them by.
@@ -432,12 +360,6 @@ def eal_contradictions(arguments: tuple[str, ...], device: str | None, core: int
 def _pci(text: str) -> tuple[int, ...] | None:
     m = PCI.fullmatch(text.partition(",")[0])
     return (int(m[1] or "0", 16), *(int(x, 16) for x in m.groups()[1:])) if m else None
-
-
-def _suggestion(word: object, known: Any) -> str:
-    import difflib
-    near = difflib.get_close_matches(str(word).lower(), {k.lower(): k for k in known}, 1, 0.6)
-    return f", did you mean {next(k for k in known if k.lower() == near[0])}?" if near else ""
 
 
 def _shown(v: object) -> str:

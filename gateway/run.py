@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli import Mistake
 from gateway.config import Config, ConfigError, load
+from gateway.sessions import SessionMaker
 
 if TYPE_CHECKING:
     from dpdk_py.base import Device
@@ -45,10 +46,12 @@ def run(config: Config) -> int:
     from gateway.engine import Engine
     from gateway.loading import load_strategy
     check_core(config)
-    logging_to(config.log)
     beside = os.path.dirname(os.path.abspath(config.path))
+    logging_to(config.log and os.path.join(beside, config.log))
     strategy = load_strategy(config.strategy, beside) if config.strategy else None
     with contextlib.ExitStack() as opened:
+        # outside the engine, whose sessions write into their journals until it is closed
+        stores = opened.enter_context(contextlib.ExitStack())
         device = opened.enter_context(open_configured(config))
         try:
             engine = opened.enter_context(Engine(
@@ -56,8 +59,8 @@ def run(config: Config) -> int:
                 sessions=len(config.sessions), connections=4 * len(config.sessions) + 64))
         except ValueError as e:
             raise Mistake(f"{config.path}: {e}") from None
-        add_sessions(engine, config, strategy)
-        journal = opened.enter_context(Journal(engine))
+        SessionMaker(engine, config, stores).add_all(strategy)
+        events = opened.enter_context(EventLog(engine))
         # said by the engine's thread, once a signal would be heard
         engine.submit(log.info, "gateway on %s as %s, %d sessions, %s, %s", config.device, config.address,
                       len(config.sessions), f"core {config.core}" if config.core is not None else "no core of its own",
@@ -65,10 +68,10 @@ def run(config: Config) -> int:
         try:
             engine.run(core=config.core)
         except Exception as e:      # a strategy's, by the policy "stop"; the engine has logged its traceback
-            journal.stop()
+            events.stop()
             sys.stderr.write(f"fixwire: the strategy stopped the gateway: {type(e).__name__}: {e}\n")
             return 1
-        journal.stop()
+        events.stop()
         log.info("stopped")
     return 0
 
@@ -104,28 +107,16 @@ def open_configured(config: Config) -> "Device":
         raise Mistake(f"{config.path}: {e}") from None
 
 
-def add_sessions(engine: "Engine", config: Config, strategy: object) -> None:
-    """One session for each table; all of them share the strategy."""
-    known = engine.add_strategy(strategy, on_error=config.exceptions) if strategy is not None else None
-    for s in config.sessions:
-        more: dict[str, Any] = {"DefaultApplVerID": s.DefaultApplVerID} if s.DefaultApplVerID else {}
-        try:
-            engine.add_session(s.SenderCompID, s.TargetCompID, strategy=known, role=s.role, port=s.port, host=s.host,
-                               BeginString=s.BeginString, HeartBtInt=s.HeartBtInt, ResetOnLogon=s.ResetOnLogon, **more)
-        except (ValueError, TypeError) as e:
-            raise Mistake(f"{config.path}:{s.line}: {e}") from None
-
-
-class Journal:
+class EventLog:
     """A thread that logs session events: the engine's thread only hands them over, between two steps."""
 
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
         self.taken: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
         self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.work, name="journal", daemon=True)
+        self.thread = threading.Thread(target=self.work, name="events", daemon=True)
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "EventLog":
         self.thread.start()
         return self
 

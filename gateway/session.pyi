@@ -64,5 +64,21 @@ class GatewaySession:
     def logout(self, text: str | bytes | None = None) -> None:
         """Begin the Logout(5) exchange; the connection closes when the peer has answered, or after the timeout."""
     def test_request(self) -> None: ...
+    def resend_request(self, begin: int, end: int = 0) -> None:
+        """Ask for messages again that came already; they are then marked PossDup and ignored. end 0: all there is."""
+    def renumber(self, next_in: int | None = None, next_out: int | None = None) -> None:
+        """Set the MsgSeqNum expected and the next of ours, at once and whatever the state; ValueError outside 1..seq_max.
+
+        The peer is not told. Kept messages from next_out on are forgotten.
+        """
+    def reset(self) -> None:
+        """Both numbers begin at 1; while logged on by a Logon with ResetSeqNumFlag, which the peer must answer.
+
+        RuntimeError while the session is connected and not logged on.
+        """
+    @property
+    def enabled(self) -> bool: ...              # an initiator connects, an acceptor may be logged on to
+    @enabled.setter
+    def enabled(self, value: bool) -> None: ... # False: also Logout and disconnect, if there is a connection
     def stats(self) -> dict[str, int]:
         """Every counter of the session, its orders and its connections by name."""

@@ -5,8 +5,12 @@ from libc.string cimport memcpy
 from fix.encode cimport fix_put_str, fix_writer
 from fix.message cimport fix_msgtype
 from fix.session cimport (
-    FIX_ESTABLISHED, FIX_ID_MAX, fix_session_config, session_begin, session_end, session_logout, session_test_request)
+    FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_ID_MAX, fix_session_config, session_ask_resend, session_begin, session_end,
+    session_logout, session_renumber, session_reset, session_test_request)
 
+from stack.timer cimport timer_set
+
+from gateway.connection cimport slot_leave
 from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, order_new, order_refused, order_replace
 
 from gateway.errors import WrongThread
@@ -340,6 +344,42 @@ cdef class GatewaySession:
     def test_request(self):
         self.change()
         session_test_request(self.g.s, self.g.e.now_ns)
+
+    def resend_request(self, uint64_t begin, uint64_t end=0):
+        self.change()
+        if begin < 1 or (end != 0 and end < begin):
+            raise ValueError(f"{begin} to {end} is no range of MsgSeqNum: 1 or more, and an end of 0 for all there is")
+        session_ask_resend(self.g.s, begin, end, self.g.e.now_ns)
+
+    def renumber(self, next_in=None, next_out=None):
+        self.change()
+        for name, value in (("next_in", next_in), ("next_out", next_out)):
+            if value is not None and not 1 <= value <= self.g.s.config.seq_max:
+                raise ValueError(f"{name} is {value}, must be 1 to {self.g.s.config.seq_max}")
+        session_renumber(self.g.s, 0 if next_in is None else next_in, 0 if next_out is None else next_out)
+
+    def reset(self):
+        self.change()
+        if self.g.s.state != FIX_DISCONNECTED and self.g.s.state != FIX_ESTABLISHED:
+            raise RuntimeError(f"session {self.name} is in state {self.state!r}: it can be reset while it is "
+                               "disconnected or established")
+        session_reset(self.g.s, self.g.e.now_ns)
+
+    @property
+    def enabled(self):
+        self.live()
+        return bool(self.g.enabled)
+
+    @enabled.setter
+    def enabled(self, bint value):
+        self.change()
+        self.g.enabled = value
+        if value and self.g.initiator and self.g.c == NULL:
+            self.g.backoff_ns = self.g.reconnect_ns
+            self.g.connect_ns = self.g.e.now_ns
+            timer_set(&self.g.e.due, &self.g.wake, self.g.e.now_ns)
+        elif not value and self.g.c != NULL:
+            slot_leave(self.g, self.g.e.now_ns)
 
     def stats(self):
         self.live()

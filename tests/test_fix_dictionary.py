@@ -8,7 +8,7 @@ import pytest
 
 from fix import dictionary
 from fix.dictionary import DictionaryError, Member, generate
-from fix.dictionary.load import load, loads
+from fix.dictionary.reader import load, loads
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "dictionaries"
@@ -165,6 +165,11 @@ def test_a_dictionary_bomb_of_components_is_refused():
                          "<group name='NoPartyIDs'>" * 99 + "<field name='Price'/>" + "</group>" * 99)
     with pytest.raises(DictionaryError, match="elements are nested more than 32 deep"):
         loads(deep)
+
+
+def test_a_second_dictionary_is_loaded_as_the_first_was(tmp_path):
+    (tmp_path / "V.xml").write_text(SMALL)
+    assert dictionary.load(tmp_path / "V.xml").fields.keys() == dictionary.load(tmp_path / "V.xml").fields.keys()
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -2,8 +2,10 @@
 import random
 
 import pytest
+import reference
 
 from gateway.config import ConfigError, Lines, eal_contradictions, lcores, load, parse
+from gateway.keys import KEYS, SESSION_KEYS
 
 GOOD = """\
 device = "dpdk:0000:3b:00.0"
@@ -51,11 +53,14 @@ def test_the_commented_example_is_one():
     assert {s.role for s in c.sessions} == {"initiator", "acceptor"}
 
 
-def test_every_key_stands_in_the_example():
-    from gateway.config import KEYS, SESSION_KEYS
-    with open("examples/gateway.toml") as f:
-        text = f.read()
-    assert [k for k in [*KEYS, *SESSION_KEYS] if k not in text] == []
+def test_the_reference_has_every_key_as_it_is_and_no_other():
+    with open("docs/gateway-toml.md") as f:
+        assert f.read() == reference.page(), "write it again: python tests/reference.py > docs/gateway-toml.md"
+
+
+def test_every_key_has_its_place_in_the_reference():
+    shown = [key for group in reference.GROUPS.values() for key in group]
+    assert sorted(shown) == sorted([*KEYS, *SESSION_KEYS]) and len(set(shown)) == len(shown)
 
 
 @pytest.mark.parametrize("old, new, complaint", [
@@ -110,6 +115,44 @@ def test_every_key_stands_in_the_example():
     ('"dpdk:0000:3b:00.0"', '"afpaket:eth1"',
      ":1: device is 'afpaket:eth1', must be dpdk:PCI-ADDRESS, dpdk:VDEV, afpacket:INTERFACE or "
      'pcap:FILE, did you mean afpacket?'),
+    ("HeartBtInt = 10", 'sync_ms = 1',
+     ":14: sync_ms is for a journal: FileStorePath names its directory"),
+    ("HeartBtInt = 10", 'store = "journal"',
+     ":14: FileStorePath is missing: a journal needs its directory"),
+    ("HeartBtInt = 10", 'store = "none"\nFileStorePath = "store"',
+     ":14: store is none, but FileStorePath is there too"),
+    ("HeartBtInt = 10", 'FileStorePath = "store"\nring_octets = 70000',
+     ":15: ring_octets is 70000, must be a power of two"),
+    ("HeartBtInt = 10", 'FileStorePath = "store"\nsegment_octets = 131073',
+     ":15: segment_octets is 131073, must be a multiple of 8"),
+    ("HeartBtInt = 10", 'ValidateFieldsHaveValues = false',
+     ":14: ValidateFieldsHaveValues needs UseDataDictionary = true, or a DataDictionary"),
+    ("HeartBtInt = 10", 'UseDataDictionary = false\nDataDictionary = "F.xml"',
+     ":15: DataDictionary needs UseDataDictionary = true"),
+    ("HeartBtInt = 10", 'TransportDataDictionary = "F.xml"',
+     ":14: TransportDataDictionary needs BeginString FIXT.1.1, not FIX.4.4"),
+    ("HeartBtInt = 10", 'TimestampPrecision = 4',
+     ":14: TimestampPrecision is 4, must be 0, 3, 6 or 9"),
+    ("HeartBtInt = 10", 'ReconnectInterval = 60',
+     ":14: ReconnectInterval is 60, above reconnect_max 30"),
+    ("HeartBtInt = 10", 'StartTime = "08:00:00"',
+     ":14: StartTime and EndTime belong together"),
+    ("HeartBtInt = 10", 'StartTime = "8:00"\nEndTime = "17:00:00"',
+     ":14: StartTime is '8:00', must be HH:MM:SS"),
+    ("HeartBtInt = 10", 'Weekdays = ["mo", "fry"]\n',
+     ":14: Weekdays is ['mo', 'fry'], must be a day such as monday or mo, did you mean friday?"),
+    ("HeartBtInt = 10", 'Weekdays = ["mo"]\n',
+     ":14: Weekdays needs StartTime and EndTime"),
+    ("HeartBtInt = 10", 'StartTime = "08:00:00"\nEndTime = "17:00:00"\nEndDay = "fr"',
+     ":16: StartDay and EndDay belong together"),
+    ("HeartBtInt = 10", 'StartTime = "08:00:00"\nEndTime = "17:00:00"\nStartDay = "mo"\nEndDay = "fr"\nWeekdays = ["mo"]',
+     ":18: Weekdays is for daily hours, StartDay and EndDay are for weekly ones"),
+    ("HeartBtInt = 10", 'NonStopSession = true\nStartTime = "08:00:00"\nEndTime = "17:00:00"',
+     ":15: StartTime contradicts NonStopSession = true"),
+    ("HeartBtInt = 10", 'TimeZone = "Mars/Olympus"',
+     ":14: TimeZone is 'Mars/Olympus', must be a time zone this system knows, as in America/New_York"),
+    ("HeartBtInt = 10", 'max_notional = -1',
+     ":14: max_notional is -1, must be a number from 0 to 90000000000"),
     ('core = 3', 'core = 3\ncore = 4',
      ':6: not TOML: Cannot overwrite a value'),
     ('core = 3', 'core = ',
@@ -128,6 +171,24 @@ def test_two_sessions_of_one_name():
     table = GOOD[GOOD.index("[[sessions]]"):]
     assert problems(GOOD + "\n" + table) == [
         "g.toml:18: session FIX.4.4/US/THEM is already defined in line 9"]
+
+
+def test_keys_of_default_hold_where_a_session_has_none():
+    head, table = GOOD.split("[[sessions]]")
+    second = table.replace("US", "OTHER").replace("HeartBtInt = 10", "HeartBtInt = 11\nMaxLatency = 5")
+    c = parse(f"{head}[default]\nHeartBtInt = 7\nMaxLatency = 3.5\n[[sessions]]{table.replace('HeartBtInt = 10', '')}"
+              f"[[sessions]]{second}".encode())
+    assert [(s.HeartBtInt, s.keys["MaxLatency"]) for s in c.sessions] == [(7, 3.5), (11, 5.0)]
+
+
+def test_a_mistake_in_default_is_told_once_with_its_line():
+    head, table = GOOD.split("[[sessions]]")
+    two = f"[[sessions]]{table}[[sessions]]{table.replace('US', 'OTHER')}"
+    assert problems(f"{head}[default]\nLogonTimeout = 0\ncore = 1\nsync_ms = 1\n{two}") == [
+        "g.toml:10: LogonTimeout is 0, must be a number from 0.1 to 3600",
+        "g.toml:11: 'core' is no key of [default]; it belongs before [[sessions]]",
+        "g.toml:12: sync_ms is for a journal: FileStorePath names its directory"]
+    assert problems(f"default = 3\n{GOOD}")[0] == "g.toml:1: default must be a table: write [default] above its keys"
 
 
 def test_sessions_as_something_else():

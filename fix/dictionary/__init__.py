@@ -38,5 +38,5 @@ def standard(version: str) -> Dictionary:
 
 def load(path: str | os.PathLike[str]) -> Dictionary:
     """The Dictionary in a QuickFIX-format XML file; DictionaryError says file, line and what is wrong."""
-    from .load import load as read
+    from .reader import load as read
     return read(path)

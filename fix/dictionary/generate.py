@@ -13,7 +13,7 @@ import sys
 import textwrap
 
 from . import VERSIONS
-from .load import load
+from .reader import load
 from .specification import Dictionary
 
 HERE = pathlib.Path(__file__).parent
