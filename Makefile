@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants packetdrill soak soak-acceptance soak-ipc clean help
+.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-ipc clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -52,10 +52,14 @@ bench: build
 packetdrill: build
 	$(PY) -m tests.packetdrill $(or $(DIR),tests/packetdrill/scripts) $(if $(PROFILE),--profile $(PROFILE))
 
+## make damage       N=100 MB each way with real peers over a wire that damages frames (CELLS="cubic/* bbr/loss5")
+damage: build
+	@$(PY) -m tests.damage --mb $(or $(N),100) $(CELLS)
+
 ## make soak          SEEDS=10000 simulated worlds of TCP and of FIX, 10^7 mutated frames, 10^6 blind segments and mutated messages
 soak: build
 	$(PY) -m tests.soak --seeds $(or $(SEEDS),10000)
-	PYTHONPATH=. $(PY) tests/damage.py $(or $(SEEDS),10000)
+	PYTHONPATH=. $(PY) tests/lasting_damage.py $(or $(SEEDS),10000)
 	FIXWIRE_FUZZ=10000000 FIXWIRE_BLIND=1000000 $(PY) -m pytest -q tests/test_tcp_fuzz.py tests/test_tcp_attack.py
 	FIXWIRE_SEEDS=$(or $(SEEDS),10000) $(PY) -m pytest -q tests/test_fix_session_simulation.py
 	FIXWIRE_MUTATIONS=1000000 $(PY) -m pytest -q tests/test_fix_parse.py

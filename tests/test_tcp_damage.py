@@ -1,16 +1,16 @@
-"""Two stacks over a wire that is damaged until the last octet has arrived: a byte oracle over seeds (tests/damage.py)."""
-import damage
+"""Two stacks over a wire that is damaged to the last octet: a byte oracle over seeds (tests/lasting_damage.py)."""
+import lasting_damage
 import pytest
-from damage import Simulation
+from lasting_damage import Simulation
 
 
 @pytest.mark.parametrize("first", range(0, 200, 20))
 def test_twenty_seeds(first):
     for seed in range(first, first + 20):
         try:
-            damage.run(seed)
+            lasting_damage.run(seed)
         except Exception:
-            pytest.fail(damage.explain(seed)[-8000:])
+            pytest.fail(lasting_damage.explain(seed)[-8000:])
 
 
 # seeds that once failed, each with what it showed
@@ -21,7 +21,7 @@ def test_twenty_seeds(first):
     3094,       # the echo in the ACK of a duplicate, a minute old, taken for a round trip
 ])
 def test_seeds_that_once_failed(seed):
-    damage.run(seed)
+    lasting_damage.run(seed)
 
 
 def test_the_same_seed_gives_the_same_frames():
@@ -32,14 +32,14 @@ def test_the_same_seed_gives_the_same_frames():
 
 
 def test_a_wrong_a_missing_and_a_doubled_octet_would_be_noticed():
-    good = damage.STREAMS[0]
+    good = lasting_damage.STREAMS[0]
     for text in (bytes([good[0] ^ 1]), good[1:9], good[:4] + good[3:9]):
         with pytest.raises(AssertionError, match="octets 0.*are wrong"):
             Simulation(3).sides[1].take(text)
 
 
 def test_a_stuck_connection_would_be_noticed(monkeypatch):
-    monkeypatch.setattr(damage, "LIMIT_STEPS", 500)
+    monkeypatch.setattr(lasting_damage, "LIMIT_STEPS", 500)
     sim = Simulation(3)
     sim.sides[0].total = 5000
     for wire in sim.wires:

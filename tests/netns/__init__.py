@@ -249,14 +249,17 @@ class Link:
             self._open.append(self.us)
             self.peer = Namespace(self.us, "peer0", PEER_MAC, PEER_IP)
             self._open.append(self.peer)
-            self.us.sh(f"ip link add us0 mtu {mtu} address {US_MAC} type veth"
-                       f" peer name peer0 mtu {mtu} address {PEER_MAC} netns {self.peer.pid}")
+            self._join(mtu)
             self.us.sh("ip link set us0 up")
             self.peer.sh(f"ip link set lo up; ip link set peer0 up; ip addr add {PEER_IP}/{PREFIX} dev peer0")
             self.set_offloads(offloads)
         except BaseException:
             self.close()
             raise
+
+    def _join(self, mtu: int) -> None:
+        self.us.sh(f"ip link add us0 mtu {mtu} address {US_MAC} type veth"
+                   f" peer name peer0 mtu {mtu} address {PEER_MAC} netns {self.peer.pid}")
 
     def set_offloads(self, on: bool) -> None:
         """Checksum and segmentation offload of both ends; the ethtool command the README gives its users."""
@@ -274,3 +277,19 @@ class Link:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class BridgedLink(Link):
+    """A Link with a third namespace `middle` on the way: us0 - left0, right0 - peer0, two veth pairs.
+
+    Nothing passes until a process in `middle` carries it.
+    """
+
+    def _join(self, mtu: int) -> None:
+        self.middle = Namespace(self.us, "left0", "02:00:00:00:00:03", "")
+        self._open.append(self.middle)
+        for end, ifname in ((self.us, "left0"), (self.peer, "right0")):
+            end.sh(f"ip link add {end.ifname} mtu {mtu} address {end.mac} type veth"
+                   f" peer name {ifname} mtu {mtu} netns {self.middle.pid}")
+        self.middle.sh("ip link set left0 up; ip link set right0 up;"
+                       " for i in left0 right0; do ethtool -K $i tx off tso off gso off; done")

@@ -8,8 +8,8 @@ duplication, reordering, corruption, delay, jitter, a slow link, silences, a cra
 clock). The same seed gives the same frames. Checked in each: every octet arrives once, in order, right; nothing gets
 stuck; both sides end CLOSED and hold nothing; and every frame is accounted for, from device to verdict.
 
-    python tests/damage.py 1000            seeds 0..999; the first that fails prints its exchange
-    python tests/damage.py 1000 --from 77 --one     seed 77 alone, with its exchange
+    python tests/lasting_damage.py 1000            seeds 0..999; the first that fails prints its exchange
+    python tests/lasting_damage.py 1000 --from 77 --one     seed 77 alone, with its exchange
 """
 import argparse
 import hashlib
@@ -276,7 +276,7 @@ def main():
             sim = run(seed)
         except Exception as e:
             print(explain(seed)[-20_000:])
-            print(f"seed {seed} fails: {e}\nagain: python tests/damage.py 1 --from {seed} --one")
+            print(f"seed {seed} fails: {e}\nagain: python tests/lasting_damage.py 1 --from {seed} --one")
             return 1
         for stack in sim.stacks:
             for name, value in stack.counters().items():

@@ -1,0 +1,199 @@
+"""The three processes of a cell: our stack, the kernel's TCP, the bridge between them. Each runs in its namespace.
+
+Each sends a stream of its own and receives the other's at the same time, over one connection, and ends with FIN.
+"""
+import hashlib
+import importlib
+import select
+import socket
+import struct
+import sys
+import time
+
+import compiled
+import netns
+
+from damage.cells import DAMAGE, Stalls
+
+PORT = 5001
+PIECE = 1 << 16
+BUFFER = 1 << 20
+TCP_INFO_RTO = 8            # linux/tcp.h struct tcp_info: octets before tcpi_rto (us), tcpi_unacked, tcpi_bytes_acked
+TCP_INFO_BYTES_ACKED = 120
+TCP_INFO_OCTETS = 256
+
+
+class Stream:
+    """`total` octets in pieces that all differ, hashed as they are taken."""
+
+    def __init__(self, total, salt):
+        self.total, self.at, self.salt = total, 0, salt
+        self.hash = hashlib.sha256()
+        self.body = hashlib.shake_128(salt.encode()).digest(PIECE)
+        self.rest = memoryview(b"")
+
+    def look(self):
+        """What comes next, at most a piece; empty at the end."""
+        if not self.rest:
+            n = min(PIECE, self.total - self.at)
+            self.rest = memoryview(struct.pack(">Q", self.at) + self.body)[:n]
+        return self.rest
+
+    def take(self, n):
+        """The first n octets of `look` have been sent."""
+        self.hash.update(self.rest[:n])
+        self.at += n
+        self.rest = self.rest[n:]
+
+    @property
+    def done(self):
+        return self.at == self.total
+
+
+def built():
+    """tests/damage_bridge.pyx as run.make_link has compiled it."""
+    sys.path.append(str(compiled.BUILD))
+    return importlib.import_module("damage_bridge")
+
+
+def bridge(damage, seed):
+    """Carry frames between left0 and right0 until standard input closes; what the wire did."""
+    from dpdk_py import open_device
+    from dpdk_py.impair import Impairment
+    forward = built().forward
+    options = {"ring": 4096, "buffers": 4096, "promiscuous": True}
+    with open_device("afpacket:left0", **options) as a, open_device("afpacket:right0", **options) as b:
+        left, right = (Impairment(d, seed=seed * 2 + k, side="tx", queue=4096, **DAMAGE[damage])
+                       for k, d in enumerate((a, b)))
+        print("carrying", flush=True)
+        no_room = forward(left, right, sys.stdin.fileno())
+        counts = [side.counts("tx") for side in (right, left)]
+        total = {name: counts[0][name] + counts[1][name] for name in counts[0]}
+        return {**total, "no_room": no_room, "missed": sum(d.stats()["rx_missed"] for d in (a, b)),
+                "rx_oversize": sum(d.stats()["rx_oversize"] for d in (a, b)), "to_peer": counts[0], "to_us": counts[1]}
+
+
+def accounting(stack):
+    """The sentence about frames that are not accounted for; "" if all are."""
+    k, net = stack.counters(), stack.net.stats()
+    for total, head in (("segments_in", "rx_"), ("segments_out", "tx_")):
+        parts = sum(v for name, v in k.items() if name.startswith(head))
+        if k[total] != parts:
+            return f"{total} is {k[total]}, its reasons add up to {parts}"
+    if net["rx_l4"] != k["segments_in"] or net["tx_sent"] != k["segments_out"]:
+        return f"{net['rx_l4']}/{net['tx_sent']} segments passed, TCP counts {k['segments_in']}/{k['segments_out']}"
+    return ""
+
+
+def us(total, seed, limit_s, options):
+    """Our stack connects to the peer; both streams, what our sender saw."""
+    from dpdk_py import open_device
+    from stack import Stack
+    wait = built().wait
+    out, hash_in, received = Stream(total, f"us {seed}"), hashlib.sha256(), 0
+    stalls, shut, acked = Stalls(), False, 0
+    end = time.monotonic() + limit_s
+
+    def on_data(conn, data):
+        nonlocal received
+        received += len(data)
+        hash_in.update(data)
+
+    with open_device("afpacket:us0", ring=4096, buffers=4096) as device, \
+            Stack(device, f"{netns.US_IP}/{netns.PREFIX}", seed=seed, clock=time.monotonic_ns, rcv_buf=BUFFER,
+                  snd_buf=BUFFER, **options) as stack:
+        stack.net.add_neighbor(netns.PEER_IP, netns.PEER_MAC)
+        conn = stack.connect(netns.PEER_IP, PORT, on_data=on_data)
+        while conn.state == "SYN-SENT" and time.monotonic() < end:
+            if not stack.step():
+                wait(device, 1_000_000)
+        began = time.monotonic_ns()
+        while time.monotonic() < end:
+            work = stack.step()
+            now = time.monotonic_ns()
+            while not out.done:
+                took = conn.send(out.look())
+                out.take(took)
+                if not took:
+                    break
+                work = True
+            if out.done and not shut:
+                shut = True
+                conn.shutdown()
+            if conn.error or (shut and conn.eof and conn.state in ("TIME-WAIT", "CLOSED")):
+                break
+            if not shut:
+                acked = out.at - (BUFFER - conn.room)
+            elif acked < total:
+                acked = conn.info()["octets_acked"]
+            stalls.look(now, acked, acked < out.at, lambda: conn.info()["rto_ns"])
+            if not work:
+                due = stack.deadline()
+                wait(device, 5_000_000 if due is None else max(0, min(due - time.monotonic_ns(), 5_000_000)))
+        seconds = (time.monotonic_ns() - began) / 1e9
+        info, k = conn.info(), stack.counters()
+        error = conn.error or ("" if received and conn.eof and out.done else f"not done after {limit_s} s, {info['state']}")
+        return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "seconds": round(seconds, 3),
+                "sha256_in": hash_in.hexdigest(), "error": error, "stall": stalls.result(), "accounting": accounting(stack),
+                "info": info, "counters": {name: v for name, v in k.items() if v}, "net": stack.net.stats(),
+                "device": device.stats()}
+
+
+def tcp_info(sock):
+    """(octets acknowledged, RTO in ns) of the kernel's sender."""
+    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_OCTETS)
+    return struct.unpack_from("Q", raw, TCP_INFO_BYTES_ACKED)[0], struct.unpack_from("I", raw, TCP_INFO_RTO)[0] * 1000
+
+
+def checksum_drops():
+    """Segments this namespace's kernel has refused for their TCP or IP checksum."""
+    lines = [line.split() for line in open("/proc/net/snmp")]
+    tables = {(name[0], key): int(v) for name, values in zip(lines[::2], lines[1::2], strict=True)
+              for key, v in zip(name[1:], values[1:], strict=True)}
+    return tables["Tcp:", "InCsumErrors"] + tables["Ip:", "InHdrErrors"]
+
+
+def linux(control, total, seed, limit_s):
+    """The kernel's TCP with congestion control `control` accepts one connection; both streams, what its sender saw."""
+    before = checksum_drops()
+    out, hash_in, received = Stream(total, f"linux {seed}"), hashlib.sha256(), 0
+    stalls, end, eof, error = Stalls(), time.monotonic() + limit_s, False, ""
+    server = socket.create_server((netns.PEER_IP, PORT))
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+    server.settimeout(limit_s)
+    print("listening", flush=True)
+    sock, _ = server.accept()
+    sock.setblocking(False)
+    used = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    poller, shut = select.poll(), False
+    while time.monotonic() < end and not (eof and shut and tcp_info(sock)[0] >= total):
+        poller.register(sock, (0 if eof else select.POLLIN) | (0 if out.done else select.POLLOUT))
+        poller.poll(1)
+        try:
+            while not out.done:
+                out.take(sock.send(out.look()))
+        except BlockingIOError:
+            pass
+        except OSError as e:
+            error = str(e)
+            break
+        if out.done and not shut:
+            shut = True
+            sock.shutdown(socket.SHUT_WR)
+        try:
+            if not eof:
+                data = sock.recv(1 << 18)
+                received += len(data)
+                hash_in.update(data)
+                eof = not data
+        except BlockingIOError:
+            pass
+        except OSError as e:
+            error = str(e)
+            break
+        acked, rto = tcp_info(sock)
+        stalls.look(time.monotonic_ns(), acked, acked < out.at, lambda: rto)    # noqa: B023  called at once
+    if not error and not (eof and shut):
+        error = f"not done after {limit_s} s"
+    return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "sha256_in": hash_in.hexdigest(),
+            "error": error, "stall": stalls.result(), "control": used, "checksum_drops": checksum_drops() - before}
