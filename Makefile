@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-ipc clean help
+.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-kill soak-ipc clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -67,6 +67,10 @@ soak: build
 ## make soak-acceptance  QuickFIX's acceptance definitions of FIX 4.2, three times over kernel sockets
 soak-acceptance: build
 	for i in 1 2 3; do $(PY) -m pytest -q tests/test_fix_acceptance.py || exit 1; done
+
+## make soak-kill     N=1000 kill -9 of the gateway under traffic, each named point of death N/50 times
+soak-kill: build
+	$(PY) -m tests.crash --kills $(or $(N),1000)
 
 ## make soak-ipc      rings: N kills a side (10000), 10^9 broadcast messages
 soak-ipc: build
