@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-kill soak-ipc clean help
+.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-kill soak-ipc soak-determinism clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -62,7 +62,12 @@ soak: build
 	PYTHONPATH=. $(PY) tests/lasting_damage.py $(or $(SEEDS),10000)
 	FIXWIRE_FUZZ=10000000 FIXWIRE_BLIND=1000000 $(PY) -m pytest -q tests/test_tcp_fuzz.py tests/test_tcp_attack.py
 	FIXWIRE_SEEDS=$(or $(SEEDS),10000) $(PY) -m pytest -q tests/test_fix_session_simulation.py
+	$(PY) -m tests.determinism --runs 1000
 	FIXWIRE_MUTATIONS=1000000 $(PY) -m pytest -q tests/test_fix_parse.py
+
+## make soak-determinism  N=1000 fresh processes of one seed: the same transmit capture each, over pair and pcap
+soak-determinism: build
+	$(PY) -m tests.determinism --runs $(or $(N),1000)
 
 ## make soak-acceptance  QuickFIX's acceptance definitions of FIX 4.2, three times over kernel sockets
 soak-acceptance: build

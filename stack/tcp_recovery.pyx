@@ -88,7 +88,8 @@ cdef inline void tcp_restart_rto(tcb *c, uint64_t now_ns) noexcept nogil:
 cdef void tcp_arm_probe(tcb *c, uint64_t now_ns) noexcept nogil:
     """RFC 8985 section 7.2: when, if nothing is heard, the tail is probed. Not while anything is being repaired."""
     cdef uint64_t pto
-    if (c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or c.sacked_octets or c.tlp_out
+    # Without SACK `sacked_octets` is a guess from one or two duplicate ACKs, and nothing else would repair that hole
+    if (c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or (c.sacked_octets and c.sack_ok) or c.tlp_out
             or c.rto_at_ns == NEVER):
         c.pto_at_ns = NEVER
         return
@@ -437,6 +438,8 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
             found = tcp_rack_detect(c, now_ns)
         elif forward:
             c.reo_at_ns = NEVER
+    elif forward and c.tlp_out and c.tlp_again and tcp_probe_filled_a_hole(c, &news, now_ns):
+        found = True
     else:
         found = tcp_count_duplicates(c, ack, forward, bare and flight != 0, news.acked, now_ns)
     if found and c.recovery == TCP_RECOVERY_NONE:
@@ -524,6 +527,23 @@ cdef void tcp_tail_answered(tcb *c, uint32_t ack, bint forward, bint bare, uint6
             c.ssthresh = c.cwnd = tcp_half(c, c.cwnd)       # what was in flight is not known any more
     elif bare and not forward:
         c.tlp_out = 0
+
+
+cdef bint tcp_probe_filled_a_hole(tcb *c, const ack_news *news, uint64_t now_ns) noexcept nogil:
+    """Without SACK: the answer to a probe of the oldest segment acknowledges part of what was out before the probe. The rest
+    was sent as long ago and nobody has heard of it: a partial ACK (RFC 6582 section 3.2 (3)) in a recovery that begins now.
+
+    False where the ACK came too early to be the probe's: then the first copies were only late.
+    """
+    if news.second_copy_ns == 0 or now_ns - news.second_copy_ns < c.srtt_ns - (c.srtt_ns >> 2):
+        return False
+    c.tlp_out = 0
+    c.dup_acks = 0
+    c.sacked_octets = 0
+    if c.sent_head == c.sent_tail:
+        return False
+    tcp_mark_lost(c, &c.sent[c.sent_head & c.sent_mask], TCP_TX_FAST_RETRANSMIT)
+    return True
 
 
 cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:

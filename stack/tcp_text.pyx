@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from .reassembly cimport reass, reass_append, reass_consume, reass_insert, reass_next, reass_skip
 from .seqnum cimport seq_gt, seq_lt, seq_min
 from .tcb cimport *
-from .tcp_output cimport tcp_output, tcp_send_room, tcp_send_rst
+from .tcp_output cimport tcp_output, tcp_send_ack, tcp_send_room, tcp_send_rst
 from .tcp_table cimport tcp_ack_later, tcp_end, tcp_ready_later, tcp_set_state, tcp_tell
 from .timer cimport NEVER, timer_by
 from .wire.octets cimport likely
@@ -140,7 +140,10 @@ cdef int tcp_text_elsewhere(tcb *c, uint32_t seq, const uint8_t *p, uint32_t n, 
     """Text that is early, or partly old, or fills a hole: through the reassembler; acknowledged at once (RFC 5681 4.2)."""
     cdef reass *r = c.rcv
     cdef uint64_t duplicate = r.duplicate, refused = r.refused, conflicting = r.conflicting
-    cdef uint32_t gained = reass_insert(r, seq, p, n), end = seq + n
+    cdef uint32_t gained, end = seq + n
+    if not c.sack_ok and seq_gt(seq, c.rcv_nxt) and (c.ack_pending or c.ack_at_ns != NEVER):
+        tcp_send_ack(c, TCP_TX_ACK, now_ns)         # or the first duplicate ACK would not be one, and the sender counts three
+    gained = reass_insert(r, seq, p, n)
     c.ack_pending = 2
     c.table.counters.conflicting_octets += r.conflicting - conflicting
     if r.duplicate != duplicate:
