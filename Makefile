@@ -69,9 +69,9 @@ soak: build
 soak-determinism: build
 	$(PY) -m tests.determinism --runs $(or $(N),1000)
 
-## make soak-acceptance  QuickFIX's acceptance definitions of FIX 4.2, three times over kernel sockets
+## make soak-acceptance  QuickFIX's acceptance definitions, three times over kernel sockets and over our stack (DIR=folder)
 soak-acceptance: build
-	for i in 1 2 3; do $(PY) -m pytest -q tests/test_fix_acceptance.py || exit 1; done
+	for i in 1 2 3; do $(if $(DIR),FIXWIRE_DEFINITIONS=$(abspath $(DIR))) $(PY) -m pytest -q tests/test_fix_acceptance.py || exit 1; done
 
 ## make soak-kill     N=1000 kill -9 of the gateway under traffic, each named point of death N/50 times
 soak-kill: build

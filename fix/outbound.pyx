@@ -290,9 +290,9 @@ cdef bint send_logout(fix_session *s, const uint8_t *text, uint32_t n, uint64_t 
 
 
 cdef bint send_heartbeat(fix_session *s, const uint8_t *id, uint32_t n, uint64_t now_ns) noexcept nogil:
-    """Heartbeat(0), with the TestReqID(112) it answers."""
+    """Heartbeat(0), with the TestReqID(112) it answers, be it empty; id NULL: it answers none."""
     cdef fix_writer *w = admin_begin(s, c'0', now_ns)
-    if n != 0:
+    if id != NULL:
         fix_put_str(w, 112, id, n)
     if not admin_end(s, w, True, now_ns):
         return False

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, strlen
 
 from fix.encode cimport fix_put_str, fix_put_uint, fix_writer
-from fix.endpoint cimport FIX_40, FIX_42, FIX_ESTABLISHED, FIX_ID_MAX, FIX_NOT_LOGGED_ON, fix_session
+from fix.endpoint cimport FIX_40, FIX_42, FIXT_11, FIX_ESTABLISHED, FIX_ID_MAX, FIX_NOT_LOGGED_ON, fix_session
 from fix.message cimport fix_field, fix_find, fix_msg, fix_value
 from fix.outbound cimport admin_begin_with, admin_end, refuse
 
@@ -178,6 +178,9 @@ cdef bint session_business_reject(fix_session *s, fix_msg *m, int reason, const 
         if f != NULL and 0 < f.len <= FIX_ID_MAX:
             fix_put_str(w, 372, fix_value(m, f), f.len)
         fix_put_uint(w, 380, reason)
+        if s.config.version == FIXT_11 and s.config.DefaultApplVerID[0] != 0:
+            # not a field of the message in any dictionary, but QuickFIX says which version it speaks for
+            fix_put_str(w, 1137, <const uint8_t *>s.config.DefaultApplVerID, <uint32_t>strlen(s.config.DefaultApplVerID))
     if not admin_end(s, w, False, now_ns):
         return False
     s.stats.rejects_out += 1

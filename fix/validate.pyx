@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 from fix.digits cimport fix_digits_e8, fix_digits_int, fix_digits_uint
 from fix.face cimport Message
 from fix.message cimport fix_field
+from fix.outbound cimport is_header_tag
 from fix.timestamp cimport fix_text_date, fix_text_time, fix_text_utc
 from stack.wire.octets cimport unlikely
 
@@ -94,6 +95,13 @@ cdef inline void note(fault *f, uint64_t phase, uint64_t section, uint32_t tag, 
         f.key = key
         f.tag = tag
         f.reason = reason
+
+
+cdef inline void note_order(fault *f, uint32_t tag, uint32_t i) noexcept nogil:
+    """Field i stands behind the part of the message it belongs to; the first such field is the one reported."""
+    note(f, 1, 0, 0, i, FIX_OUT_OF_ORDER)
+    if f.reason == FIX_OUT_OF_ORDER and f.tag == 0:
+        f.tag = tag
 
 
 cdef inline const slot *slot_of(const scope *s, uint32_t tag) noexcept nogil:
@@ -261,35 +269,34 @@ cdef int fix_check(const void *rules, fix_msg *m, uint32_t *ref_tag) noexcept no
         f = &m.fields[i]
         at = slot_of(s, f.tag)
         if unlikely(at == NULL):
+            # a header field of another version stands in the header for QuickFIX too
+            here = HEADER if is_header_tag(f.tag) else BODY
             index = field_index(r, f.tag)
             if s.transport and not r.fields[index].transport:
                 index = 0
-            if section == TRAILER and r.order:
-                note(&bad, 1, 0, 0, i, FIX_OUT_OF_ORDER)
-                if bad.reason == FIX_OUT_OF_ORDER and bad.tag == 0:
-                    bad.tag = f.tag
-            section = BODY
+            if r.order and (section == TRAILER or (here == HEADER and section != HEADER)):
+                note_order(&bad, f.tag, i)
+            if here == BODY:
+                section = BODY
             if index != 0:
                 if stamps[index] == number:
-                    note(&bad, 4, BODY, f.tag, 8, FIX_REPEATED)
+                    note(&bad, 4, here, f.tag, 8, FIX_REPEATED)
                 else:
-                    check_field(r, m, f, index, BODY, &bad)
+                    check_field(r, m, f, index, here, &bad)
                 stamps[index] = number
             elif f.len == 0 and r.have_values:
-                note(&bad, 4, BODY, f.tag, 1, FIX_NO_VALUE)
+                note(&bad, 4, here, f.tag, 1, FIX_NO_VALUE)
             if f.tag < USER_TAGS or r.user_defined:
                 if index == 0 and not (r.unknown_allowed and f.tag < USER_TAGS):
-                    note(&bad, 4, BODY, f.tag, 4, FIX_INVALID_TAG)
-                elif index != 0 and not r.unknown_allowed:
-                    note(&bad, 4, BODY, f.tag, 5, FIX_NOT_IN_MESSAGE)
+                    note(&bad, 4, here, f.tag, 4, FIX_INVALID_TAG)
+                elif index != 0 and here == BODY and not r.unknown_allowed:
+                    note(&bad, 4, here, f.tag, 5, FIX_NOT_IN_MESSAGE)
             i += 1
             continue
         here = at.section
         if unlikely(here != section):
             if (here == HEADER or (here == BODY and section == TRAILER)) and r.order:
-                note(&bad, 1, 0, 0, i, FIX_OUT_OF_ORDER)
-                if bad.reason == FIX_OUT_OF_ORDER and bad.tag == 0:
-                    bad.tag = f.tag
+                note_order(&bad, f.tag, i)
             if here != HEADER:
                 section = here
         if unlikely(stamps[at.field] == number):
@@ -318,8 +325,8 @@ cdef const scope *scope_of_type(const fix_rules *r, uint64_t msgtype) noexcept n
 KINDS = {
     "INT": INT, "LENGTH": INT, "SEQNUM": INT, "TAGNUM": INT, "DAYOFMONTH": INT, "NUMINGROUP": COUNT, "FLOAT": DECIMAL,
     "PRICE": DECIMAL, "QTY": DECIMAL, "QUANTITY": DECIMAL, "AMT": DECIMAL, "PRICEOFFSET": DECIMAL, "PERCENTAGE": DECIMAL,
-    "CHAR": CHAR, "BOOLEAN": BOOLEAN, "UTCTIMESTAMP": TIMESTAMP, "UTCTIMEONLY": TIME, "UTCDATE": DATE,
-    "UTCDATEONLY": DATE, "LOCALMKTDATE": DATE, "MONTHYEAR": MONTHYEAR,
+    "CHAR": CHAR, "BOOLEAN": BOOLEAN, "UTCTIMESTAMP": TIMESTAMP, "TIME": TIMESTAMP, "UTCTIMEONLY": TIME, "UTCDATE": DATE,
+    "UTCDATEONLY": DATE, "LOCALMKTDATE": DATE, "DATE": DATE, "MONTHYEAR": MONTHYEAR,
 }
 SEVERAL = {"MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE", "MULTIPLECHARVALUE"}
 TEXTS = {

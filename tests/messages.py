@@ -58,7 +58,7 @@ class Peer:
 
     def __init__(self, role="acceptor", BeginString="FIX.4.4", logged_on=False, **options):
         if BeginString == "FIXT.1.1":
-            options.setdefault("DefaultApplVerID", "9")
+            self.appl = options.setdefault("DefaultApplVerID", "9")
         self.BeginString = BeginString
         self.digits = options.get("timestamp_digits", 0 if BeginString in ("FIX.4.0", "FIX.4.1") else 3)
         self.now_ns = SECOND
@@ -72,7 +72,7 @@ class Peer:
             self.logs_on(role)
 
     def logs_on(self, role):
-        logon = "35=A|34=1|98=0|108=30|" + ("1137=9|" if self.BeginString == "FIXT.1.1" else "")
+        logon = "35=A|34=1|98=0|108=30|" + (f"1137={self.appl}|" if self.BeginString == "FIXT.1.1" else "")
         if role == "initiator":
             self.gets(logon)
         self.sends(logon)

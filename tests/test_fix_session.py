@@ -467,6 +467,19 @@ def test_business_reject(acceptor):
     acceptor.gets("35=j|34=2|45=2|58=Unsupported Message Type|372=8|380=3|")
 
 
+def test_business_reject_of_fixt_names_the_version():
+    peer = Peer("acceptor", "FIXT.1.1", logged_on=True, DefaultApplVerID="7")
+    peer.sends("35=8|34=2|")
+    peer.session.business_reject(peer.happened("MESSAGE")[0].raw, 3)
+    peer._take([])
+    peer.gets("35=j|34=2|45=2|58=Unsupported Message Type|372=8|380=3|1137=7|")
+
+
+def test_an_empty_test_request_is_answered_in_kind(acceptor):
+    acceptor.sends("35=1|34=2|112=|")
+    acceptor.gets("35=0|34=2|112=|")
+
+
 def test_a_message_without_number_ends_it(acceptor):
     acceptor.sends_raw(acceptor.message("35=0|34=-|"))
     acceptor.gets("35=5|34=2|58=Required tag missing: MsgSeqNum(34)|")

@@ -156,3 +156,15 @@ def test_required_within_groups():
     assert found(rules, head + "552=2|54=1|11=a|54=2|11=b|" + END) is None
     assert found(rules, head + "552=2|54=1|54=2|11=b|" + END) == (1, 11)
     assert found(rules, head + "552=2|54=1|11=a|54=2|" + END) == (1, 11)
+
+
+def test_times_and_header_fields_of_old_versions():
+    rules = Validator(dictionary.standard("FIX.4.0"))
+    head = HEAD.replace("FIX.4.4", "FIX.4.0")
+    body = "11=x|21=1|38=100|40=1|54=1|55=IBM|"
+    assert found(rules, head + body + END) is None
+    assert found(rules, head + body + "126=20260102|" + END) == (6, 126)
+    assert found(rules, head + body + "126=20260102-03:04:05|" + END) is None
+    # LocationIDs came with 4.1: a fault of the header, so it comes before those of the body
+    assert found(rules, head + "144=CHI|" + body.replace("40=1", "40=w") + END) == (0, 144)
+    assert found(rules, head + body + "144=CHI|" + END) == (14, 144)

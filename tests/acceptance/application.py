@@ -27,6 +27,12 @@ def validator(BeginString, version, checks):
     return fix.Validator(dictionary.standard(APPLICATION[version]), dictionary.standard(BeginString), **checks)
 
 
+def applications(clock, utc_offset_ns):
+    """(BeginString, TargetCompID) -> Application, of every row of the table."""
+    return {(begin, target): Application(begin, target, options, clock, utc_offset_ns)
+            for (begin, target), options in table().items()}
+
+
 class Application:
     """One session and what it does with what it receives."""
 
