@@ -15,10 +15,20 @@ EPILOG = """examples:
   fixwire show session.pcap --json | jq .       one object a line
   fixwire replay session.pcap --strategy my_strategy:Maker --json
   fixwire run gateway.toml                      the gateway process
+  fixwire session list                          sessions of the running gateway: states and numbers
   fixwire devices                               which ways in and out exist on this machine
 
 exit codes: 0 done, 1 done with findings, 2 wrong usage or bad input
 """
+
+
+SESSION_ACTIONS = {
+    "list": "every session", "show": "one session with its counters", "reset": "both numbers begin at 1",
+    "seq": "set the next numbers", "logout": "Logout; an initiator logs on again unless it is disabled",
+    "test-request": "send a TestRequest", "resend-request": "ask for messages again",
+    "enable": "let it connect, or be logged on to", "disable": "Logout, and stay out",
+    "kill": "refuse every order", "unkill": "let orders through again",
+}
 
 
 class Mistake(Exception):
@@ -80,6 +90,13 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("file", metavar="gateway.toml", help="configuration; examples/gateway.toml explains every key")
     c.add_argument("--check", action="store_true", help="only read and check the configuration")
 
+    c = command("session", _session, "the sessions of a running gateway: look at them, change them",
+                "  fixwire session list\n  fixwire session show DESK->VENUE --json\n"
+                "  fixwire session seq DESK->VENUE --out 1042\n  fixwire session disable DESK->VENUE\n"
+                "  fixwire session kill --all\n"
+                "\nEvery change is in the audit log. exit codes: 0 done, 1 refused, 2 wrong usage or no gateway runs\n")
+    _session_actions(c)
+
     c = command("devices", _devices, "which ways frames can take on this machine, and what the missing ones need",
                 "  fixwire devices\n  fixwire devices --json\n")
     c.add_argument("--json", action="store_true", help="one object")
@@ -98,6 +115,31 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def _session_actions(c: argparse.ArgumentParser) -> None:
+    actions = c.add_subparsers(dest="action", metavar="|".join(SESSION_ACTIONS), required=True, parser_class=_Parser)
+    for action, text in SESSION_ACTIONS.items():
+        a = actions.add_parser(action, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        if action in ("kill", "unkill"):
+            which = a.add_mutually_exclusive_group(required=True)
+            which.add_argument("session", nargs="?", metavar="SESSION")
+            which.add_argument("--all", action="store_true", help="every session")
+        elif action != "list":
+            a.add_argument("session", metavar="SESSION", help="its name, as `list` gives it")
+        if action == "seq":
+            a.add_argument("--in", dest="in_", type=_count, metavar="N", help="MsgSeqNum expected from the peer")
+            a.add_argument("--out", dest="out_", type=_count, metavar="N", help="MsgSeqNum of our next message")
+        if action == "resend-request":
+            a.add_argument("--from", dest="from_", type=_count, metavar="N", required=True, help="the first message")
+            a.add_argument("--to", dest="to_", type=_count, metavar="N", help="the last one; left out: all there is")
+        if action == "logout":
+            a.add_argument("--text", dest="text_", metavar="TEXT", help="Text(58)")
+        if action in ("reset", "seq"):
+            a.add_argument("--force", dest="force_", action="store_true", help="also where it is not safe")
+        a.add_argument("--config", metavar="gateway.toml", help="of the gateway that is meant, where several run")
+        a.add_argument("--runtime-directory", metavar="DIR", help="where it has its socket")
+        a.add_argument("--json", action="store_true", help="as JSON")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is returned, nothing but argparse's own --help leaves by SystemExit."""
     p = parser()
@@ -107,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
             print("fixwire", version())
             return 0
         if args.command is None:
-            p.error("which command? demo, show, replay, run, devices or ipc")
+            p.error("which command? demo, show, replay, run, session, devices or ipc")
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -188,6 +230,11 @@ def _replay(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from gateway import run
     return run.main(args)
+
+
+def _session(args: argparse.Namespace) -> int:
+    from gateway import admin_command
+    return admin_command.main(args)
 
 
 def _devices(args: argparse.Namespace) -> int:

@@ -55,6 +55,9 @@ class Config:
     seed: int | None
     exceptions: str
     log: str | None
+    admin: bool
+    runtime_directory: str | None
+    audit_log: str | None
     sessions: tuple[SessionConfig, ...] = field(default_factory=tuple)
 
 

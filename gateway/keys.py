@@ -250,6 +250,11 @@ KEYS: dict[str, Key] = {
                       "after an exception in a Python strategy: go on, disable it, or stop the gateway cleanly",
                       default="continue"),
     "log": Key(PATH, "file that messages of the gateway are appended to", unset="standard error"),
+    "admin": Key(BOOLEAN, "serve `fixwire session` on a Unix socket of the owner's", default=True),
+    "runtime_directory": Key(PATH, "directory of that socket, 0700",
+                             unset="$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/fixwire or /tmp/fixwire-UID"),
+    "audit_log": Key(PATH, "file that every change by `fixwire session` is appended to",
+                     unset="this file's name with .audit.log"),
     "default": Key(Check(lambda v: v, "table"), "[default]: session keys that hold where a [[sessions]] table has none"),
     "sessions": Key(Check(lambda v: v, "tables"), "one table [[sessions]] each", required=True),
 }

@@ -61,6 +61,7 @@ def run(config: Config) -> int:
             raise Mistake(f"{config.path}: {e}") from None
         SessionMaker(engine, config, stores).add_all(strategy)
         events = opened.enter_context(EventLog(engine))
+        admin = serve_admin(engine, config, opened)
         # said by the engine's thread, once a signal would be heard
         engine.submit(log.info, "gateway on %s as %s, %d sessions, %s, %s", config.device, config.address,
                       len(config.sessions), f"core {config.core}" if config.core is not None else "no core of its own",
@@ -68,9 +69,11 @@ def run(config: Config) -> int:
         try:
             engine.run(core=config.core)
         except Exception as e:      # a strategy's, by the policy "stop"; the engine has logged its traceback
+            admin.close()
             events.stop()
             sys.stderr.write(f"fixwire: the strategy stopped the gateway: {type(e).__name__}: {e}\n")
             return 1
+        admin.close()
         events.stop()
         log.info("stopped")
     return 0
@@ -83,6 +86,22 @@ def check_core(config: Config) -> None:
     mine = os.sched_getaffinity(0)
     if config.core not in mine:
         raise Mistake(f"{config.path}: core is {config.core}, this process may use {', '.join(map(str, sorted(mine)))}")
+
+
+def serve_admin(engine: "Engine", config: Config, opened: contextlib.ExitStack) -> contextlib.ExitStack:
+    """The administration socket, where the configuration wants one; closed with what is returned."""
+    served = opened.enter_context(contextlib.ExitStack())
+    if config.admin:
+        from gateway.admin import AdminServer, Unavailable, runtime_directory, socket_name
+        beside = os.path.dirname(os.path.abspath(config.path))
+        directory = runtime_directory(config.runtime_directory and os.path.join(beside, config.runtime_directory))
+        audit = config.audit_log or os.path.splitext(os.path.basename(config.path))[0] + ".audit.log"
+        try:
+            served.enter_context(AdminServer(engine, os.path.join(directory, socket_name(config.path)),
+                                             os.path.join(beside, audit)))
+        except Unavailable as e:
+            raise Mistake(f"{config.path}: {e} (admin = false: no administration)") from None
+    return served
 
 
 def logging_to(path: str | None) -> None:

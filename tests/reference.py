@@ -15,7 +15,7 @@ keys for every `[[sessions]]` table that does not set them itself.
 """
 GROUPS = {
     "The gateway": ("device", "address", "gateway", "strategy", "core", "idle", "eal", "seed", "exceptions", "log",
-                    "default", "sessions"),
+                    "admin", "runtime_directory", "audit_log", "default", "sessions"),
     "A session: who": ("role", "BeginString", "SenderCompID", "TargetCompID", "SenderSubID", "TargetSubID",
                        "SenderLocationID", "TargetLocationID", "DefaultApplVerID", "Username", "Password", "name"),
     "A session: where": ("host", "port", "ReconnectInterval", "reconnect_max"),
