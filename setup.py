@@ -123,6 +123,9 @@ EXTENSIONS = [
     ext("gateway.trace"),
     ext("gateway.transcript"),
     ext("gateway.playback"),
+    ext("gateway.open_orders"),
+    ext("gateway.desk"),
+    ext("gateway.seat"),
 ]
 if want_dpdk():
     EXTENSIONS += [

@@ -52,7 +52,7 @@ log = logging.getLogger("fixwire.gateway")
 
 EVENTS = {1: "logon", 2: "logout", 3: "disconnect", 4: "rejected", 5: "resend requested", 6: "gap", 7: "garbled", 8: "error",
           9: "reset", 10: "sent reject", 64: "connecting", 65: "connected", 66: "connect failed", 67: "strategy error",
-          68: "strategy disabled", 69: "shutdown"}
+          68: "strategy disabled", 69: "shutdown", 70: "strategy joined", 71: "strategy gone"}
 
 cdef enum:
     CALLS_MAX = 1024

@@ -1,6 +1,7 @@
 """The loop. engine_step is the whole program, one turn at a time:
 
     netif_burst   frames in; each goes up through TCP and its session to a strategy, whose order leaves before it returns
+    poll          orders of strategies in processes of their own, where there are any
     netif_poll    bare ACKs, retransmission timers
     what is due   heartbeats, connecting, logon timeouts, strategies' timers: one heap, so idle sessions cost nothing
     the shutdown  Logout everywhere, 2 s at most
@@ -90,6 +91,8 @@ cdef int engine_step(engine *e, uint64_t now_ns) noexcept nogil:
         if e.trace.mode == TRACE_ALL:
             trace_mark(e.trace.mark, TRACE_POLL)
     done = netif_burst(e.nif, e.burst, now_ns)
+    if e.poll != NULL:
+        done += e.poll(e.poll_ctx, now_ns)
     done += netif_poll(e.nif, now_ns)
     if flags_of(e) & ENGINE_STOP:
         engine_shutdown(e, now_ns)

@@ -140,6 +140,8 @@ cdef class PythonStrategy(Strategy):
         self._on_timer = getattr(target, "on_timer", None)
         self._on_logout = getattr(target, "on_logout", None)
         self._on_stop = getattr(target, "on_stop", None)
+        self._on_verdict = getattr(target, "on_verdict", None)
+        self._on_lost = getattr(target, "on_lost", None)
 
     cdef void on_start(self, uint64_t now_ns) noexcept nogil:
         with gil:
@@ -174,6 +176,19 @@ cdef class PythonStrategy(Strategy):
         with gil:
             if self._on_stop is not None:
                 self.call(self._on_stop, self.engine, "on_stop")
+
+    cdef void on_verdict(self, fix_session *s, uint64_t token, int verdict, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_verdict is not None:
+                try:
+                    self._on_verdict(<object>(<slot *>s.user).handle, token, verdict)
+                except BaseException as exc:
+                    self.failed(exc, "on_verdict")
+
+    cdef void on_lost(self, uint64_t count, uint64_t now_ns) noexcept nogil:
+        with gil:
+            if self._on_lost is not None:
+                self.call(self._on_lost, count, "on_lost")
 
     cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept:
         cdef fix_msg *outer = self.view.m      # a callback inside a callback does not happen, but would be right

@@ -10,6 +10,7 @@ cdef class GatewaySession:
     cdef object kept            # store, validator and windows that the fix_session points into
     cdef int live(self) except -1
     cdef int change(self) except -1
+    cdef int ours(self) except -1
 
 # An identification into its 64 octets; ValueError if it cannot be one.
 cdef int copy_id(char *to, object text, str what) except -1

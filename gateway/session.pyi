@@ -45,6 +45,8 @@ class GatewaySession:
     @property
     def last_ClOrdID(self) -> int: ...          # of the newest order whose ClOrdID was a number, given or made
     @property
+    def last_token(self) -> int: ...            # in a process of its own: of the newest order, see Strategy.on_verdict
+    @property
     def killed(self) -> bool: ...               # True: every order is refused with RISK_KILLED
     @killed.setter
     def killed(self, value: bool) -> None: ...

@@ -175,6 +175,13 @@ cdef class GatewaySession:
                               "hand the call over with engine.submit(fn)")
         return 0
 
+    cdef int ours(self) except -1:
+        """Only where the session is this process's: a strategy in a process of its own sends orders, nothing else."""
+        self.change()
+        if self.g.carry != NULL:
+            raise RuntimeError(f"session {self.name} is kept by the gateway's process; only orders go there")
+        return 0
+
     @property
     def BeginString(self):
         self.live()
@@ -240,6 +247,11 @@ cdef class GatewaySession:
     def last_ClOrdID(self):
         self.live()
         return self.g.ClOrdID
+
+    @property
+    def last_token(self):
+        self.live()
+        return self.g.token
 
     @property
     def killed(self):
@@ -316,7 +328,7 @@ cdef class GatewaySession:
     def send(self, MsgType, fields):
         cdef bytes msgtype = bytes_of(MsgType, "MsgType"), text
         cdef fix_writer *w
-        self.change()
+        self.ours()
         if not 0 < len(msgtype) <= 8:
             raise ValueError(f"MsgType is {MsgType!r}, must be 1 to 8 characters")
         pairs = [(int(tag), bytes_of(value, f"field {tag}")) for tag, value in fields]
@@ -338,11 +350,11 @@ cdef class GatewaySession:
 
     def logout(self, text=None):
         cdef bytes octets = b"" if text is None else bytes_of(text, "text")
-        self.change()
+        self.ours()
         session_logout(self.g.s, <const char *>octets if octets else NULL, self.g.e.now_ns)
 
     def test_request(self):
-        self.change()
+        self.ours()
         session_test_request(self.g.s, self.g.e.now_ns)
 
     def resend_request(self, uint64_t begin, uint64_t end=0):

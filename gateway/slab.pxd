@@ -48,6 +48,14 @@ cdef struct slot_stats:
     uint64_t connects               # connections begun (initiator) or taken over (acceptor)
     uint64_t connect_failed         # ... that were refused, timed out or found no free connection
 
+cdef struct slot                    # below
+cdef struct engine
+
+# An order (gateway.strategy.order) of MsgType on its way to the process that has the session -> order_verdict.
+ctypedef int (*slot_carry_fn)(slot *g, void *order, uint64_t MsgType, uint64_t now_ns) noexcept nogil
+# Called once a step, after the frames -> how much was done.
+ctypedef int (*engine_poll_fn)(void *ctx, uint64_t now_ns) noexcept nogil
+
 cdef struct slot:                   # one FIX session of the engine; fix_session.user points here
     fix_session *s
     tcb *c                          # its connection, NULL while there is none
@@ -70,6 +78,8 @@ cdef struct slot:                   # one FIX session of the engine; fix_session
     timer wake
     risk_limits risk
     slot_stats stats
+    slot_carry_fn carry             # not NULL: the session is another process's; what is sent goes there
+    uint64_t token                  # ... and the last order's number on the way there
     void *handle                    # gateway.session.GatewaySession, borrowed: the engine keeps it
 
 cdef struct anonymous:              # an accepted connection before its Logon(A)
@@ -101,6 +111,8 @@ cdef enum engine_event_kind:        # beside fix_event, which ends below 64
     EV_STRATEGY_ERROR = 67
     EV_STRATEGY_DISABLED = 68
     EV_SHUTDOWN = 69
+    EV_STRATEGY_JOINED = 70     # from outside; reason: its index
+    EV_STRATEGY_GONE = 71
 
 cdef struct message_log:            # octets of messages as they went over the wire; NULL memory: off
     uint8_t *at
@@ -135,6 +147,8 @@ cdef struct engine:
     uint32_t flags                  # engine_flag; |= and &= by atomic operations only
     int burst
     timers due
+    engine_poll_fn poll             # orders of strategies in other processes; NULL: there are none
+    void *poll_ctx
     slot *slots
     uint32_t n_slots
     uint32_t max_slots

@@ -83,6 +83,9 @@ cdef class Strategy:
     cdef void on_timer(self, uint64_t now_ns) noexcept nogil
     cdef void on_logout(self, fix_session *s, uint64_t now_ns) noexcept nogil       # or the connection was lost
     cdef void on_stop(self, uint64_t now_ns) noexcept nogil         # every session is down
+    # in a process of its own (gateway/seat) only
+    cdef void on_verdict(self, fix_session *s, uint64_t token, int verdict, uint64_t now_ns) noexcept nogil
+    cdef void on_lost(self, uint64_t count, uint64_t now_ns) noexcept nogil     # events it was too slow for
     # what a strategy may ask of its engine
     cdef void set_timer(self, uint64_t at_ns) noexcept nogil        # one a strategy; all ones: none
     cdef void stop(self) noexcept nogil                             # begin the gateway's shutdown

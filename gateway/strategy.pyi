@@ -18,6 +18,13 @@ RISK_NOTIONAL: int
 RISK_RATE: int
 RISK_KILLED: int
 REFUSED: int
+# only from the gateway of a strategy in a process of its own
+MALFORMED: int
+STALE: int
+DUPLICATE: int
+TOO_MANY_OPEN: int
+NOT_YOURS: int
+NO_SESSION: int
 
 @disjoint_base
 class Strategy:

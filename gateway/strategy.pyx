@@ -20,7 +20,7 @@ from gateway.slab cimport (
 from gateway.trace cimport trace_record
 
 VERDICTS = ("SENT", "NOT_LOGGED_ON", "WOULD_BLOCK", "TOO_LONG", "BAD_ORDER", "RISK_QTY", "RISK_NOTIONAL", "RISK_RATE",
-            "RISK_KILLED", "REFUSED")
+            "RISK_KILLED", "REFUSED", "MALFORMED", "STALE", "DUPLICATE", "TOO_MANY_OPEN", "NOT_YOURS", "NO_SESSION")
 globals().update({name: verdict for verdict, name in enumerate(VERDICTS)})
 
 cdef enum:                      # MsgType as in fix_msg.MsgType
@@ -89,10 +89,13 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
     else:
         bad = bad or o.OrderQty <= 0 or ((o.OrdType == b'2' or o.OrdType == b'4') and o.Price_e8 == 0)
         bad = bad or (MsgType == MSG_REPLACE and o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL)
-        verdict = order_risk(g, o, now_ns)
     if bad:
         g.stats.refused += 1
         return BAD_ORDER
+    if g.carry != NULL:                 # limits are the gateway's, in its process
+        return g.carry(g, o, MsgType, now_ns)
+    if MsgType != MSG_CANCEL:
+        verdict = order_risk(g, o, now_ns)
     if verdict != SENT:
         g.stats.refused += 1
         g.stats.refused_risk += 1
@@ -210,6 +213,12 @@ cdef class Strategy:
         pass
 
     cdef void on_stop(self, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_verdict(self, fix_session *s, uint64_t token, int verdict, uint64_t now_ns) noexcept nogil:
+        pass
+
+    cdef void on_lost(self, uint64_t count, uint64_t now_ns) noexcept nogil:
         pass
 
     cdef void set_timer(self, uint64_t at_ns) noexcept nogil:

@@ -366,6 +366,17 @@ cdef class Reader(End):
         """The number of the first message not acknowledged."""
         return self.r.tail
 
+    @property
+    def mark(self):
+        """A number of the consumer's own that survives it, for its successor: 0 in a new channel."""
+        self.segment.check()
+        return self.segment.header.mark
+
+    @mark.setter
+    def mark(self, uint64_t value):
+        self.segment.check()
+        self.segment.header.mark = value
+
     def __len__(self):
         """Messages that are there now."""
         cdef uint64_t head

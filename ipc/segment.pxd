@@ -39,6 +39,8 @@ cdef struct segment_header:
     uint32_t state              # segment_state; written last, with release
     uint32_t wake               # futex word: bumped when a sleeper may have something to do
     uint32_t asleep             # 1: somebody may be waiting on `wake`; whoever wakes them clears it
+    uint32_t unused
+    uint64_t mark               # a number the consumer leaves for its successor; nobody else's business
 
 cdef class Segment:
     cdef segment_header *header

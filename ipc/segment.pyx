@@ -367,12 +367,15 @@ def in_use(fd):
     return False
 
 
-def retire(path):
-    """Unlinks the segment at `path` that no living process uses; its epoch + 1. RoleTaken if one does."""
+def retire(path, force=False):
+    """Unlinks the segment at `path` that no living process uses; its epoch + 1. RoleTaken if one does.
+
+    `force`: whoever still uses it keeps its mapping and finds its state `removed`.
+    """
     cdef segment_header h
     fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if in_use(fd):
+        if not force and in_use(fd):
             raise RoleTaken(path, "is in use by a living process", "end it first", errno.EBUSY)
         text = os.pread(fd, sizeof(segment_header), 0)
         memset(&h, 0, sizeof(h))
