@@ -78,6 +78,7 @@ cdef struct fix_rules:
     uint32_t n_fields, n_scopes
     uint32_t *stamps            # DEEPEST of n_fields: the scope's number where the field was seen in it
     uint32_t number
+    uint32_t base, top          # number of the message being checked, counter of the outermost group
     bint order, have_values, user_defined, unknown_allowed, group_order, required
     uint32_t *high_tags         # tags of 65536 and above, ascending, and their fields
     uint16_t *high_fields
@@ -102,6 +103,15 @@ cdef inline void note_order(fault *f, uint32_t tag, uint32_t i) noexcept nogil:
     note(f, 1, 0, 0, i, FIX_OUT_OF_ORDER)
     if f.reason == FIX_OUT_OF_ORDER and f.tag == 0:
         f.tag = tag
+
+
+cdef inline void note_entry(fault *f, uint64_t top, uint64_t entry, uint32_t tag) noexcept nogil:
+    """An entry lacks a field: ordered by the outermost group's counter, then by entry, then by tag."""
+    cdef uint64_t key = <uint64_t>3 << 60 | <uint64_t>4 << 56 | (top & 0xFFFFF) << 36 | (entry & 0xFFFF) << 20 | (tag & 0xFFFFF)
+    if key < f.key:
+        f.key = key
+        f.tag = tag
+        f.reason = FIX_REQUIRED_MISSING
 
 
 cdef inline const slot *slot_of(const scope *s, uint32_t tag) noexcept nogil:
@@ -189,7 +199,10 @@ cdef inline void check_field(fix_rules *r, fix_msg *m, const fix_field *f, uint3
 
 
 cdef uint32_t check_group(fix_rules *r, fix_msg *m, uint32_t i, uint32_t group, uint32_t depth, fault *bad) noexcept nogil:
-    """The entries behind the counter, field i; returns the first field behind the group."""
+    """The entries behind the counter, field i; returns the first field behind the group.
+
+    What belongs to the group is read whatever the counter says, as QuickFIX does; then they are compared.
+    """
     cdef const scope *s = &r.scopes[group]
     cdef const fix_field *f = &m.fields[i]
     cdef const slot *at
@@ -198,10 +211,6 @@ cdef uint32_t check_group(fix_rules *r, fix_msg *m, uint32_t i, uint32_t group, 
     cdef int64_t announced = 0
     cdef bint counted = fix_digits_int(m.p + f.off, f.len, &announced) == 0     # else a wrong format, noted already
     i += 1
-    if counted and announced <= 0:
-        if announced < 0:
-            note(bad, 4, BODY, counter, 6, FIX_GROUP_COUNT)
-        return i
     if depth >= DEEPEST:
         return i
     stamps = r.stamps + depth * r.n_fields
@@ -228,13 +237,14 @@ cdef uint32_t check_group(fix_rules *r, fix_msg *m, uint32_t i, uint32_t group, 
             i += 1
     if entries != 0:
         check_required(r, s, stamps, number, 4, bad)
-    if counted and entries != <uint64_t>announced:
-        note(bad, 4, BODY, counter, 6, FIX_GROUP_COUNT)
+    if counted and <int64_t>entries != announced:
+        note(bad, 4, BODY if depth == 1 else 4, counter, 6, FIX_GROUP_COUNT)
     return i
 
 
 cdef void check_required(fix_rules *r, const scope *s, uint32_t *stamps, uint32_t number, uint64_t section,
                          fault *bad) noexcept nogil:
+    """What an entry or the message must have. Entries are judged in order, an outer one before those within it."""
     cdef uint32_t k
     cdef const slot *at
     if not r.required:
@@ -242,7 +252,10 @@ cdef void check_required(fix_rules *r, const scope *s, uint32_t *stamps, uint32_
     for k in range(s.n_required):
         at = &s.required[k]
         if unlikely(stamps[at.field] != number):
-            note(bad, 3, section if section == 4 else at.section, at.tag, 0, FIX_REQUIRED_MISSING)
+            if section != 4:
+                note(bad, 3, at.section, at.tag, 0, FIX_REQUIRED_MISSING)
+            else:
+                note_entry(bad, r.top, number - r.base, at.tag)
 
 
 cdef int fix_check(const void *rules, fix_msg *m, uint32_t *ref_tag) noexcept nogil:
@@ -264,13 +277,13 @@ cdef int fix_check(const void *rules, fix_msg *m, uint32_t *ref_tag) noexcept no
         note(&bad, 2, 0, 35, 0, FIX_BAD_MSGTYPE)
         s = &r.scopes[1]            # header and trailer alone
     r.number += 1
-    number = r.number
+    number = r.base = r.number
     while i < m.count:
         f = &m.fields[i]
         at = slot_of(s, f.tag)
         if unlikely(at == NULL):
             # a header field of another version stands in the header for QuickFIX too
-            here = HEADER if is_header_tag(f.tag) else BODY
+            here = HEADER if is_header_tag(f.tag) and not 628 <= f.tag <= 630 else BODY       # members of NoHops
             index = field_index(r, f.tag)
             if s.transport and not r.fields[index].transport:
                 index = 0
@@ -305,6 +318,7 @@ cdef int fix_check(const void *rules, fix_msg *m, uint32_t *ref_tag) noexcept no
             check_field(r, m, f, at.field, here, &bad)
         stamps[at.field] = number
         if at.group != 0:
+            r.top = f.tag
             i = check_group(r, m, i, at.group, 1, &bad)
         else:
             i += 1
