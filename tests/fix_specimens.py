@@ -5,7 +5,8 @@ A specimen is a list of (tag, value) from MsgType(35) on, without CheckSum; `fra
 from fix.dictionary import Dictionary
 
 TEXTS = {
-    "INT": ["1", "42", "007", "-5"], "LENGTH": ["3"], "SEQNUM": ["7"], "TAGNUM": ["55"], "NUMINGROUP": ["2"], "DAYOFMONTH": ["15"],
+    "INT": ["1", "42", "007", "-5"], "LENGTH": ["3"], "SEQNUM": ["7"], "TAGNUM": ["55"], "NUMINGROUP": ["2"],
+    "DAYOFMONTH": ["15"],
     "FLOAT": ["1.5", "-0.25", "10"], "PRICE": ["101.25", "99"], "QTY": ["100", "002000.00"], "AMT": ["1000.5"],
     "PRICEOFFSET": ["0.5"], "PERCENTAGE": ["0.05"], "CHAR": ["A"], "BOOLEAN": ["Y", "N"],
     "UTCTIMESTAMP": ["20260102-03:04:05", "20260102-03:04:05.678"], "TIME": ["20260102-03:04:05"],
@@ -42,7 +43,8 @@ class Specimens:
             if m.members is None:
                 out.append((m.tag, self.value(m.tag)))
                 continue
-            entries = [self.fields(m.members, 0.2 if depth == 0 else 0.1, depth + 1) for _ in range(self.rng.choice([1, 1, 2]))]
+            entries = [self.fields(m.members, 0.2 if depth == 0 else 0.1, depth + 1)
+                       for _ in range(self.rng.choice([1, 1, 2]))]
             entries = [e for e in entries if e]
             out.append((m.tag, str(len(entries))))
             out += [field for entry in entries for field in entry]

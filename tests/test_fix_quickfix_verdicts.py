@@ -16,8 +16,8 @@ from fix import dictionary
 quickfix = pytest.importorskip("quickfix", reason="quickfix is not installed (pip install quickfix-tls)")
 XML = pathlib.Path(__file__).parent.parent.parent / "shared" / "dictionaries"
 N = int(os.environ.get("FIXWIRE_SPECIMENS", "250"))
-REASONS = {"InvalidTagNumber": 0, "RequiredTagMissing": 1, "TagNotDefinedForMessage": 2, "NoTagValue": 4, "IncorrectTagValue": 5,
-           "IncorrectDataFormat": 6, "InvalidMessageType": 11, "RepeatedTag": 13, "TagOutOfOrder": 14,
+REASONS = {"InvalidTagNumber": 0, "RequiredTagMissing": 1, "TagNotDefinedForMessage": 2, "NoTagValue": 4,
+           "IncorrectTagValue": 5, "IncorrectDataFormat": 6, "InvalidMessageType": 11, "RepeatedTag": 13, "TagOutOfOrder": 14,
            "RepeatingGroupCountMismatch": 16}
 VERSIONS = ["FIX40", "FIX41", "FIX42", "FIX43", "FIX44", "FIX50", "FIX50SP1", "FIX50SP2"]
 

@@ -168,3 +168,20 @@ def test_times_and_header_fields_of_old_versions():
     # LocationIDs came with 4.1: a fault of the header, so it comes before those of the body
     assert found(rules, head + "144=CHI|" + body.replace("40=1", "40=w") + END) == (0, 144)
     assert found(rules, head + body + "144=CHI|" + END) == (14, 144)
+
+
+@pytest.mark.parametrize("text, fault", [
+    (BODY + "453=0|448=a|", (16, 453)), (BODY + "453=-1|448=a|", (16, 453)),        # read, whatever the counter says
+    (BODY + "453=1|448=a|802=2|523=q|999=HI|", (0, 999)),       # the message's own faults before those of nested groups
+    (BODY + "628=h|", (2, 628)),         # belongs to NoHops, so not to the header
+])
+def test_groups_beside_other_faults(rules, text, fault):
+    assert found(rules, HEAD + text + END) == fault
+
+
+def test_the_first_entry_that_lacks_a_field_is_reported():
+    book = dictionary.Dictionary.from_table(dictionary.standard("FIX.4.4").table())
+    sides = dictionary.Member(552, True, (dictionary.Member(54, True), dictionary.Member(11, True), dictionary.Member(37, True)))
+    book.add_message("U4", "Sides", [sides])
+    head = HEAD.replace("35=D", "35=U4")
+    assert found(Validator(book), head + "552=2|54=1|11=a|54=2|37=b|" + END) == (1, 37)
