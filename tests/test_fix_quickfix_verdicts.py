@@ -17,8 +17,8 @@ quickfix = pytest.importorskip("quickfix", reason="quickfix is not installed (pi
 XML = pathlib.Path(__file__).parent.parent.parent / "shared" / "dictionaries"
 N = int(os.environ.get("FIXWIRE_SPECIMENS", "250"))
 REASONS = {"InvalidTagNumber": 0, "RequiredTagMissing": 1, "TagNotDefinedForMessage": 2, "NoTagValue": 4,
-           "IncorrectTagValue": 5, "IncorrectDataFormat": 6, "InvalidMessageType": 11, "RepeatedTag": 13, "TagOutOfOrder": 14,
-           "RepeatingGroupCountMismatch": 16}
+           "IncorrectTagValue": 5, "IncorrectDataFormat": 6, "InvalidMessageType": 11, "RepeatedTag": 13,
+           "TagOutOfOrder": 14, "RepeatingGroupCountMismatch": 16}
 VERSIONS = ["FIX40", "FIX41", "FIX42", "FIX43", "FIX44", "FIX50", "FIX50SP1", "FIX50SP2"]
 
 pytestmark = pytest.mark.skipif(not XML.is_dir(), reason="../shared/dictionaries is not there")

@@ -181,7 +181,7 @@ def test_groups_beside_other_faults(rules, text, fault):
 
 def test_the_first_entry_that_lacks_a_field_is_reported():
     book = dictionary.Dictionary.from_table(dictionary.standard("FIX.4.4").table())
-    sides = dictionary.Member(552, True, (dictionary.Member(54, True), dictionary.Member(11, True), dictionary.Member(37, True)))
+    sides = dictionary.Member(552, True, tuple(dictionary.Member(tag, True) for tag in (54, 11, 37)))
     book.add_message("U4", "Sides", [sides])
     head = HEAD.replace("35=D", "35=U4")
     assert found(Validator(book), head + "552=2|54=1|11=a|54=2|37=b|" + END) == (1, 37)
