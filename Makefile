@@ -73,7 +73,7 @@ soak-determinism: build
 soak-acceptance: build
 	for i in 1 2 3; do $(if $(DIR),FIXWIRE_DEFINITIONS=$(abspath $(DIR))) $(PY) -m pytest -q tests/test_fix_acceptance.py || exit 1; done
 
-## make soak-kill     N=1000 kill -9 of the gateway under traffic, each named point of death N/50 times
+## make soak-kill     N=1000 kill -9 of the gateway under traffic, each named point of death N/50 times; N/10 against QuickFIX
 soak-kill: build
 	$(PY) -m tests.crash --kills $(or $(N),1000)
 

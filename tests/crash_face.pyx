@@ -4,6 +4,7 @@ A device around a device and a store's own operations wrapped: at the n-th passa
 the point's name to a descriptor and sends itself SIGKILL. Inside the journal there is nothing to wrap, so there the
 processor's trap flag is set and every instruction counted: the kill comes between any two of them (x86-64 only).
 """
+from libc.signal cimport SIGUSR1, signal
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -24,6 +25,8 @@ cdef extern from *:
     #include <unistd.h>
 
     static int report_fd = -1;
+    static volatile int wire_cut = 0;       /* SIGUSR1: no frame leaves any more */
+    static void cut_the_wire(int sig) { wire_cut = 1; }
     static void die_here(const char *point) {
         if (report_fd >= 0 && write(report_fd, point, strlen(point)) < 0)
             _exit(99);
@@ -93,6 +96,8 @@ cdef extern from *:
     """
     int CAN_STEP
     int report_fd
+    int wire_cut
+    void cut_the_wire(int) noexcept nogil
     struct stepped:
         int on
         const uint64_t *mark
@@ -282,6 +287,9 @@ cdef int crash_rx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexce
 cdef int crash_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
     cdef bint ours = now.pending, again = False
     cdef int taken, i
+    if wire_cut:
+        now.inner.ops.free(now.inner, frames, n)
+        return n
     if ours and passes(BEFORE_TX):
         die_here(b"hit record, before tx_burst\n")
     for i in range(n):
@@ -339,6 +347,12 @@ def arm(str point, int passages, double share, int fd, str fault=""):
     now.left = passages
     now.share = share
     step_handlers()
+    signal(SIGUSR1, cut_the_wire)
+
+
+def cut():
+    """Does no frame leave any more?"""
+    return wire_cut != 0
 
 
 def die(str point):

@@ -1,13 +1,14 @@
 """kill -9 of the gateway under traffic (tests/crash): no number lost or used twice, what is sent again is what was sent.
 
-Twenty kills here, the named points among them; `make soak-kill` has a thousand. The judge must find planted faults.
+Twenty-five kills here, the named points among them; `make soak-kill` has a thousand, and a hundred against QuickFIX.
+The judge must find planted faults.
 """
 import platform
 
 import netns
 import pytest
 from crash import driver
-from crash.__main__ import play
+from crash.__main__ import play, play_quickfix
 from crash.judge import Judge, Wrong, fields_of
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(
@@ -29,6 +30,15 @@ def test_nothing_is_lost_or_doubled_however_the_gateway_dies(link, role):
     assert report["kills"] == dict.fromkeys(driver.NAMED, 1) | {"anywhere": 4}
     counts = report["counts"]
     assert counts["resends compared"] and counts["gap fills"] and counts["application messages in"] > 200
+
+
+def test_quickfix_and_the_gateway_go_on_in_every_version_and_role(link):
+    """Three kills break sixteen sessions at once; the wire is cut a moment before the first, so all of them have gaps."""
+    pytest.importorskip("quickfix", reason="quickfix is not installed (pip install quickfix-tls)")
+    report = play_quickfix(link, 3, least=1)
+    assert "wrong" not in report, report["wrong"]
+    assert len(report["resends"]) == 16 and all(report["resends"].values()), report
+    assert report["counts"]["gap fills"] and report["counts"]["application messages in"] > 200
 
 
 def test_a_message_whose_callback_was_interrupted_comes_again(link):

@@ -1,11 +1,13 @@
 """`python -m tests.crash --kills 1000`: that many kill -9 of the gateway under traffic, the peer's record as the judge.
 
-Half of the lives are an initiator's, half an acceptor's. Ends with what was exercised; exit status 1 if anything was
-wrong or a named point of death was missed.
+Half of the lives are an initiator's, half an acceptor's; a tenth as many follow against QuickFIX in every version and role,
+then 10,000 orders a session with two kills. Ends with what was exercised; exit status 1 if anything was wrong or missed.
 """
 import argparse
 import collections
+import contextlib
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -14,41 +16,73 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 import netns  # noqa: E402
 
-from crash import driver  # noqa: E402
+from crash import driver, quickfix  # noqa: E402
+from crash.judge import Wrong  # noqa: E402
 
+PYTHON = ["env", "PYTHONPATH=tests:.", sys.executable, "-m"]
+STREET = "tests/peers/quickfix_street.py"
 EACH = 20           # kills at every named point, of a thousand
+
+
+@contextlib.contextmanager
+def keeper(link, sessions, **more):
+    """The gateway's process for `sessions`, which waits to be asked for lives; -> (its directory, its socket, Process)."""
+    shm = "/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="fixwire-crash-", dir=shm) as ring, \
+            tempfile.TemporaryDirectory(prefix="fixwire-crash-") as disk:
+        a = {"ifname": link.us.ifname, "address": f"{netns.US_IP}/{netns.PREFIX}", "heartbeat": 30, "sessions": sessions,
+             "notes": f"{disk}/notes-", "directory": f"{disk}/segments", "ring_directory": ring} | more
+        process = link.us.start([*PYTHON, "crash.process", f"{disk}/life", json.dumps(a)], ready="serving", timeout=120)
+        try:
+            yield disk, f"{disk}/life", process
+        finally:
+            process.finish(20, check=False)
 
 
 def play(link, role, kills, seed=1, fault="", port=9890, begin="FIX.4.4", **options):
     """One run over `link`; -> the driver's report."""
-    shm = "/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="fixwire-crash-", dir=shm) as ring, \
-            tempfile.TemporaryDirectory(prefix="fixwire-crash-") as disk:
-        a = {"ifname": link.us.ifname, "address": f"{netns.US_IP}/{netns.PREFIX}", "host": netns.PEER_IP, "port": port,
-             "role": role, "begin": begin, "heartbeat": 30, "fault": fault, "notes": f"{disk}/notes",
-             "directory": f"{disk}/segments", "ring_directory": ring}
-        python = ["env", "PYTHONPATH=tests:.", sys.executable, "-m"]
-        keeper = link.us.start([*python, "crash.process", f"{disk}/life", json.dumps(a)], ready="serving", timeout=120)
+    session = {"name": "desk", "us": "GATEWAY", "them": "VENUE", "role": role, "port": port, "begin": begin}
+    if role == "initiator":
+        session["host"] = netns.PEER_IP
+    with keeper(link, [session], fault=fault) as (_, path, process):
         options |= {"seed": seed, "role": role, "kills": kills, "port": port, "begin": begin,
                     "address": netns.PEER_IP if role == "initiator" else netns.US_IP}
-        player = link.peer.start([*python, "crash.driver", f"{disk}/life", json.dumps(options)])
+        out = link.peer.start([*PYTHON, "crash.driver", path, json.dumps(options)]).finish(60 + kills * 10).stdout
+    report = json.loads(out.splitlines()[-1])
+    if "wrong" in report:
+        report["gateway"] = process.report()
+    return report
+
+
+def play_quickfix(link, kills, seed=1, versions=quickfix.VERSIONS, port=9900, orders=0, **options):
+    """The same against two QuickFIX processes, an acceptor and an initiator; -> what was exercised."""
+    made = quickfix.sessions("initiator", port, netns.PEER_IP, versions) + quickfix.sessions(
+        "acceptor", port, versions=versions)
+    with keeper(link, made, tag_lives=True) as (disk, path, process):
+        directory, street = {}, []
+        for role, theirs in (("initiator", "acceptor"), ("acceptor", "initiator")):
+            directory[role] = f"{disk}/{theirs}"
+            os.mkdir(directory[role])
+            street.append(link.peer.python(STREET, json.dumps({
+                "role": theirs, "port": port, "host": netns.US_IP, "directory": directory[role], "orders": orders,
+                "sessions": [s for s in made if s["role"] == role]}), ready="ready"))
         try:
-            out = player.finish(60 + kills * 10).stdout.splitlines()
-        finally:
-            keeper.finish(20, check=False)
-        report = json.loads(out[-1])
-        if "wrong" in report:
-            report["gateway"] = keeper.report()
-        return report
+            return quickfix.lives(path, street, directory, made, kills, seed, orders=orders, **options)
+        except (Wrong, netns.ProcessFailed) as e:
+            for p in street:
+                p.kill()
+            return {"wrong": f"{e}\n{process.finish(20, check=False).stderr[-3000:]}"}
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--orders", type=int, default=10000, help="of every session with QuickFIX in the run of high rates")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     args = parser.parse_args(arguments)
     least = EACH * args.kills // 1000
     kills, counts, wrong = collections.Counter(), collections.Counter(), 0
+    theirs, resends = collections.Counter(), collections.Counter()
     began = time.monotonic()
     with netns.Link() as link:
         for role in ("initiator", "acceptor"):
@@ -59,14 +93,28 @@ def main(arguments=None):
                 print(json.dumps(report, indent=2))
             kills.update(report["kills"])
             counts.update(report.get("counts", {}))
-    for point in (*driver.NAMED, "anywhere"):
-        print(f"{kills[point]:6} kills: {point}")
+        for lives, orders in ((args.kills // 10, 0), (2, args.orders)):
+            print(f"{lives} kills against QuickFIX, {orders or 'any number of'} orders a session", flush=True)
+            report = play_quickfix(link, lives, args.seed, least=max(1, least // 10), orders=orders)
+            if "wrong" in report:
+                wrong += 1
+                print(report["wrong"])
+            else:
+                theirs.update(report["kills"])
+                resends.update(report["resends"])
+    for name, ours, points in (("our own peer", kills, driver.NAMED), ("QuickFIX", theirs, quickfix.POINTS)):
+        for point in (*points, "anywhere"):
+            print(f"{ours[point]:6} kills against {name}: {point}")
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
+    print("resends to QuickFIX: " + ", ".join(f"{name} {n}" for name, n in resends.items()))
     missed = [point for point in driver.NAMED if kills[point] < least] + [
-        what for what in ("resends compared", "delivered again", "gap fills") if not counts[what]]
+        what for what in ("resends compared", "delivered again", "gap fills") if not counts[what]] + [
+        f"QuickFIX: {point}" for point in quickfix.POINTS if not theirs[point]] + [
+        f"resends on {s['name']}" for role in ("initiator", "acceptor") for s in quickfix.sessions(role, 0)
+        if not resends[s["name"]]]
     if missed:
         print("not exercised: " + ", ".join(missed))
-    print(f"{sum(kills.values())} kills in {time.monotonic() - began:.0f} s: {wrong} runs wrong")
+    print(f"{sum(kills.values()) + sum(theirs.values())} kills in {time.monotonic() - began:.0f} s: {wrong} runs wrong")
     return 1 if wrong or missed else 0
 
 

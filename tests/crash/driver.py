@@ -18,6 +18,7 @@ from crash.peer import Peer
 
 NAMED = ("mid-record", "record, before tx_burst", "tx_burst, before the numbers", "segment switch", "inside on_message",
          "during a resend")
+AGAIN_S = 1
 PATIENCE_S = 30             # nothing takes that long, on any machine
 
 
@@ -35,8 +36,16 @@ class Gateway:
         self.pid = None
         self.ready()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.kill()
+        self.sock.close()
+
     def ready(self):
         self.up, self.ended, self.hit = False, None, None
+        self.logons, self.lost = set(), set()
 
     def ask(self, **what):
         self.ready()
@@ -55,6 +64,10 @@ class Gateway:
                 self.pid = int(rest)
             elif word == "up":
                 self.up = True
+            elif word == "logon":
+                self.logons.add(rest)
+            elif word == "lost":
+                self.lost.add(rest)
             elif word == "hit":
                 self.hit = rest
             elif word == "ended":
@@ -78,7 +91,16 @@ class Gateway:
             except ProcessLookupError:
                 pass
 
+    def dead(self, plan):
+        """Wrong unless it was killed, and where the plan says."""
+        if self.ended != -signal.SIGKILL:
+            raise Wrong(f"life {plan['life']} ended by itself, status {self.ended}, to die: {where(plan)}")
+        if plan["point"] and self.hit != plan["point"]:
+            raise Wrong(f"life {plan['life']} was to die {plan['point']}, died {self.hit}")
+        self.pid = None
+
     def tell(self):
+        """What every session's journal and notes say."""
         self.told = None
         self.ask(tell=True)
         self.wait(lambda: self.told is not None)
@@ -130,18 +152,10 @@ class Lives:
         if gateway.ended is None:
             gateway.kill()
             gateway.wait(lambda: gateway.ended is not None)
-        self.dead(plan)
+        gateway.dead(plan)
         if self.peer.sock is not None and not self.peer.ended:
             self.peer.read()            # what it said before it died
         self.peer.left()
-        gateway.pid = None
-
-    def dead(self, plan):
-        gateway = self.gateway
-        if gateway.ended != -signal.SIGKILL:
-            raise Wrong(f"life {plan['life']} ended by itself, status {gateway.ended}, to die: {where(plan)}")
-        if plan["point"] and gateway.hit != plan["point"]:
-            raise Wrong(f"life {plan['life']} was to die {plan['point']}, died {gateway.hit}")
 
     def connect(self, life):
         """True once there is a connection of this life."""
@@ -212,12 +226,14 @@ class Lives:
             if stage == "traffic" and peer.logged_on:
                 self.place(5)
                 if self.orders >= until:
-                    # answered in its turn, so behind everything that either side still misses
-                    peer.send("1", "112=all said\x01")
-                    stage = "quiet"
+                    stage, ask_at = "quiet", 0
             elif stage == "quiet" and peer.echoed == b"all said" and not peer.early:
                 peer.send("5", "58=good night\x01")
                 stage = "logout"
+            elif stage == "quiet" and peer.logged_on and time.monotonic() > ask_at:
+                # answered in its turn, so behind everything that either side still misses; a gap fill may go over the answer
+                peer.send("1", "112=all said\x01")
+                ask_at = time.monotonic() + AGAIN_S
             if time.monotonic() > deadline:
                 raise Wrong(f"the last life did not end, stage {stage}: we expect {peer.expected}, "
                             f"have {sorted(peer.early)[:5]}")
@@ -234,22 +250,28 @@ class Lives:
 
     def end(self):
         """The two sides' numbers and the application's notes, to the judge; -> what was exercised."""
-        told, judge, peer = self.gateway.tell(), self.judge, self.peer
-        intended, got, sent = {}, [], set()
-        for kind, ident, *words in told["notes"]:
-            if kind == "I":
-                intended[ident] = tuple(map(int, words))
-            elif kind == "S":
-                sent.add(ident)
-            else:
-                got.append((ident, words[0] == "1"))
-        next_in, next_out = told["numbers"]
-        if (next_in, next_out) != (peer.next_out, peer.expected):
-            judge.problems.append(f"the gateway is at {next_in}/{next_out}, the peer at {peer.next_out}/{peer.expected}")
-        judge.end(next_out, intended, sent)
-        judge.received(peer.numbers, got)
-        judge.check()
-        return {"kills": dict(self.kills), "counts": dict(judge.counts), "store": told["stats"]}
+        peer = self.peer
+        (told,) = self.gateway.tell().values()
+        verdict(self.judge, told, (peer.next_out, peer.expected), peer.numbers)
+        self.judge.check()
+        return {"kills": dict(self.kills), "counts": dict(self.judge.counts), "store": told["stats"]}
+
+
+def verdict(judge, told, peer, numbers):
+    """Compare the record with what journal and application say; `peer`: its next number out and in."""
+    intended, got, sent = {}, [], set()
+    for kind, ident, *words in told["notes"]:
+        if kind == "I":
+            intended[ident] = tuple(map(int, words))
+        elif kind == "S":
+            sent.add(ident)
+        else:
+            got.append((ident, words[0] == "1"))
+    next_in, next_out = told["numbers"]
+    if (next_in, next_out) != tuple(peer):
+        judge.problems.append(f"the gateway is at {next_in}/{next_out}, the peer at {peer[0]}/{peer[1]}")
+    judge.end(next_out, intended, sent)
+    judge.received(numbers, got)
 
 
 def main(path, options):

@@ -3,8 +3,10 @@
     python -m crash.process SOCKET '{"ifname": ...}'      in tests/, in the gateway's namespace
 
 Serves the driver over a Unix socket: a line of JSON asks for one life, lines tell what becomes of it: `pid N`, `up`,
-`hit POINT` (it killed itself there), `ended STATUS`. Everything is imported once; a life is a fork.
+`logon SESSION`, `lost SESSION` (it sent something behind the cut of the wire), `hit POINT` (it killed itself there),
+`ended STATUS`. Everything is imported once; a life is a fork.
 """
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ import fix
 from gateway import Engine
 
 face = compiled.module("crash_face")
+NO_PLAN = {"point": "", "share": 0}
 LINE = 32                   # octets of a note: it never lies across a page, so a kill leaves none in half
 
 
@@ -40,10 +43,11 @@ class Notes:
 class Desk:
     """Answers every order once with an ExecutionReport(8); writes down what it got, wants to send and has sent."""
 
-    def __init__(self, notes, life, plan, up):
-        self.notes, self.life, self.up = notes, life, up
+    def __init__(self, notes, life, plan, say):
+        self.notes, self.life, self.tell = notes, life, say
         self.left = plan["passages"] if plan["point"] == "inside on_message" else None
         self.moment = int(plan["share"] * 4)
+        self.lost = False
         told = notes.read()
         self.got = {words[1] for words in told if words[0] == "G"}
         self.placed = {words[1] for words in told if words[0] == "I"}
@@ -56,9 +60,10 @@ class Desk:
 
     def on_start(self, engine):
         self.engine = engine
-        self.up()
+        self.tell("up")
 
     def on_logon(self, session):
+        self.tell(f"logon {session.name}")
         self.say(session, f"N{self.life}", "B", [(148, "a new life"), (33, 1), (58, "good morning")])
 
     def on_logout(self, session):
@@ -67,7 +72,7 @@ class Desk:
     def on_message(self, session, msg):
         if msg.MsgType != "D":
             return
-        ident, text = msg[11], msg[58]
+        ident, text = msg[11], msg.get(58, "x")
         self.here(0)
         self.notes.write("G", ident, int(msg.get(43) == "Y"))
         self.here(1)
@@ -83,35 +88,42 @@ class Desk:
         self.here(2)
         if session.send(kind, [(17, ident), *fields]) == 0:
             self.notes.write("S", ident)
+            if face.cut() and not self.lost:
+                self.lost = True
+                self.tell(f"lost {session.name}")
         else:
             self.placed.discard(ident)
 
 
-def journal(a):
-    return fix.Journal("crash", a["directory"], ring_directory=a["ring_directory"], ring_octets=1 << 18,
-                       segment_octets=1 << 17, keep_segments=8, durability=a.get("durability", "process"))
+def journal(a, name):
+    return fix.Journal(name, a["directory"], ring_directory=a["ring_directory"], ring_octets=1 << 18,
+                       segment_octets=1 << 17, keep_segments=8)
 
 
 def live(a, plan, fd):
-    """One life, to its end or its death."""
-    def up():
-        os.write(fd, b"up\n")
+    """One life, to its end or its death. The point of death is one of the `victim`-th session's."""
+    def say(line):
+        os.write(fd, line.encode() + b"\n")
     face.arm(plan["point"] if plan["point"] in face.POINTS else "", plan["passages"], plan["share"], fd,
              a.get("fault", ""))
-    notes = Notes(a["notes"])
-    store = journal(a)
-    drain = next(t.native_id for t in threading.enumerate() if t.name == "fix journal")
-    face.arm_store(store, drain)
-    desk = Desk(notes, plan["life"], plan, up)
-    with dpdk_py.open_device(f"afpacket:{a['ifname']}") as inner:
-        device = face.CrashDevice(inner)
-        with Engine(device, a["address"], idle="yield", sessions=1, connections=8) as engine:
-            engine.add_session("GATEWAY", "VENUE", role=a["role"], port=a["port"],
-                               host=a["host"] if a["role"] == "initiator" else None, BeginString=a["begin"],
-                               HeartBtInt=a["heartbeat"], strategy=engine.add_strategy(desk, on_error="stop"),
-                               store=store, reconnect_s=0.05, reconnect_max_s=0.2)
-            engine.run(seconds=120)
-    store.close()
+    with contextlib.ExitStack() as opened:
+        device = face.CrashDevice(opened.enter_context(dpdk_py.open_device(f"afpacket:{a['ifname']}")))
+        engine = opened.enter_context(Engine(device, a["address"], idle="yield", sessions=len(a["sessions"]),
+                                             connections=4 * len(a["sessions"]) + 4))
+        for n, s in enumerate(a["sessions"]):
+            chosen = n == plan.get("victim", 0)
+            store = opened.enter_context(journal(a, s["name"]))
+            if chosen:
+                face.arm_store(store, next(t.native_id for t in threading.enumerate() if t.name == "fix journal"))
+            desk = Desk(Notes(a["notes"] + s["name"]), plan["life"], plan if chosen else NO_PLAN, say)
+            more = {"SenderSubID": str(plan["life"])} if a.get("tag_lives") else {}
+            if "appl" in s:
+                more["DefaultApplVerID"] = s["appl"]
+            engine.add_session(
+                s["us"], s["them"], name=s["name"], role=s["role"], port=s["port"], host=s.get("host"),
+                BeginString=s["begin"], HeartBtInt=a["heartbeat"], store=store, reconnect_s=0.05, reconnect_max_s=0.2,
+                strategy=engine.add_strategy(desk, on_error="stop"), **more)
+        engine.run(seconds=120)
 
 
 def fork(a, plan, conn):
@@ -133,10 +145,12 @@ def fork(a, plan, conn):
 
 def tell(a, conn):
     """What the journal and the application's notes say; no life runs."""
-    with journal(a) as store:
-        numbers = [store.next_in, store.next_out]
-        stats = store.stats()
-    conn.sendall(json.dumps({"numbers": numbers, "notes": Notes(a["notes"]).read(), "stats": stats}).encode() + b"\n")
+    told = {}
+    for s in a["sessions"]:
+        with journal(a, s["name"]) as store:
+            told[s["name"]] = {"numbers": [store.next_in, store.next_out], "notes": Notes(a["notes"] + s["name"]).read(),
+                               "stats": store.stats()}
+    conn.sendall(json.dumps(told).encode() + b"\n")
 
 
 def serve(path, a):
