@@ -1,7 +1,8 @@
 """The damage matrix: `python -m tests.damage [CELL ...] [--mb 100] [--json]`; CELL as in "cubic/loss5" or "bbr/*".
 
 In each cell our stack, over AF_PACKET, and a real peer send each other so many megabytes at the same time over one
-connection, through a bridge that damages frames in both directions. Judged: sha256 of both streams, what the wire did
+connection, through a bridge that damages frames in both directions. Peers: the kernel's TCP with reno, cubic and bbr, and
+lwIP, which sends less where its timers make it slow (cells.LWIP_SENDS). Judged: sha256 of both streams, what the wire did
 (each kind within 20 % of what was asked), our frame accounting, and how long each sender stood still (at most 3 of its
 RTO then in force; the figure against the RTO before any back-off stands beside it). Exit status 1 if a cell failed.
 """
@@ -27,7 +28,7 @@ def stood(stall):
 
 def line(outcome):
     wire, us = outcome["wire"], outcome["us"]
-    rate = 2 * outcome["octets"] / run.MB / us["seconds"]
+    rate = (outcome["octets"] + outcome["octets_back"]) / run.MB / us["seconds"]
     return (f"{outcome['cell']:18} {us['seconds']:6.2f} {rate:6.1f} {wire['seen']:8} "
             + " ".join(f"{wire[name]:7}" for name in ("lost", "moved", "doubled", "damaged"))
             + f" {outcome['refused']:7} {us['info']['retransmitted']:7} {us['info']['timeouts']:5}   "
@@ -43,6 +44,9 @@ def main(arguments=None):
     p.add_argument("--json", action="store_true", help="every figure as JSON on standard output")
     a = p.parse_args(arguments)
     chosen = [c for c in cells.names() if not a.cells or any(fnmatch.fnmatch(c, pattern) for pattern in a.cells)]
+    if not run.has_lwip():
+        chosen = [c for c in chosen if not c.startswith("lwip/")]
+        print("lwIP is left out: liblwip-dev is not installed", file=sys.stderr)
     if not chosen:
         p.error(f"no cell is named {' '.join(a.cells)}")
     if netns.why_not():

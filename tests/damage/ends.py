@@ -16,6 +16,7 @@ import netns
 from damage.cells import DAMAGE, Stalls
 
 PORT = 5001
+LWIP_IP = "10.77.0.3"       # not one of the kernel's, which would reset lwIP's connections
 PIECE = 1 << 16
 BUFFER = 1 << 20
 TCP_INFO_RTO = 8            # linux/tcp.h struct tcp_info: octets before tcpi_rto (us), tcpi_unacked, tcpi_bytes_acked
@@ -50,10 +51,10 @@ class Stream:
         return self.at == self.total
 
 
-def built():
-    """tests/damage_bridge.pyx as run.make_link has compiled it."""
+def built(name="damage_bridge"):
+    """tests/NAME.pyx as run.make_link has compiled it."""
     sys.path.append(str(compiled.BUILD))
-    return importlib.import_module("damage_bridge")
+    return importlib.import_module(name)
 
 
 def bridge(damage, seed):
@@ -85,8 +86,8 @@ def accounting(stack):
     return ""
 
 
-def us(total, seed, limit_s, options):
-    """Our stack connects to the peer; both streams, what our sender saw."""
+def us(peer, total, seed, limit_s, options):
+    """Our stack connects to `peer`, an address; both streams, what our sender saw."""
     from dpdk_py import open_device
     from stack import Stack
     wait = built().wait
@@ -102,8 +103,8 @@ def us(total, seed, limit_s, options):
     with open_device("afpacket:us0", ring=4096, buffers=4096) as device, \
             Stack(device, f"{netns.US_IP}/{netns.PREFIX}", seed=seed, clock=time.monotonic_ns, rcv_buf=BUFFER,
                   snd_buf=BUFFER, **options) as stack:
-        stack.net.add_neighbor(netns.PEER_IP, netns.PEER_MAC)
-        conn = stack.connect(netns.PEER_IP, PORT, on_data=on_data)
+        stack.net.add_neighbor(peer, netns.PEER_MAC)
+        conn = stack.connect(peer, PORT, on_data=on_data)
         while conn.state == "SYN-SENT" and time.monotonic() < end:
             if not stack.step():
                 wait(device, 1_000_000)
@@ -197,3 +198,41 @@ def linux(control, total, seed, limit_s):
         error = f"not done after {limit_s} s"
     return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "sha256_in": hash_in.hexdigest(),
             "error": error, "stall": stalls.result(), "control": used, "checksum_drops": checksum_drops() - before}
+
+
+def lwip(control, total, seed, limit_s):
+    """lwIP accepts one connection; both streams, what its sender saw. `control`: it has only the Reno of its own."""
+    from dpdk_py import open_device
+    face, wait = built("lwip_face"), built().wait
+    out, hash_in, received = Stream(total, f"lwip {seed}"), hashlib.sha256(), 0
+    stalls, shut, end = Stalls(), False, time.monotonic() + limit_s
+
+    def on_text(text):
+        nonlocal received
+        received += len(text)
+        hash_in.update(text)
+
+    with open_device("afpacket:peer0", ring=4096, buffers=4096) as device:
+        peer = face.Peer(device, socket.inet_aton(LWIP_IP), netns.US_MAC, PORT, on_text)
+        print("listening", flush=True)
+        first = None
+        while time.monotonic() < end and not peer.error:
+            work = peer.step()
+            if peer.connected:
+                while not out.done:
+                    took = peer.send(out.look())
+                    out.take(took)
+                    if not took:
+                        break
+                shut = shut or (out.done and peer.shutdown())
+                una, rto = peer.unacked
+                first = una if first is None else first
+                acked = (una - first) % (1 << 32)
+                stalls.look(time.monotonic_ns(), acked, acked < out.at, lambda: rto)    # noqa: B023  called at once
+            if peer.eof and shut and (not peer.connected or acked >= total):
+                break
+            if not work:
+                wait(device, 1_000_000)
+        error = peer.error or ("" if peer.eof and shut else f"not done after {limit_s} s")
+    return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "sha256_in": hash_in.hexdigest(),
+            "error": error, "stall": stalls.result(), "control": control, "checksum_drops": None}
