@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-kill soak-ipc soak-determinism clean help
+.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-kill soak-ipc soak-strategies soak-determinism clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -76,6 +76,10 @@ soak-acceptance: build
 ## make soak-kill     N=1000 kill -9 of the gateway under traffic, each named point of death N/50 times; N/10 against QuickFIX
 soak-kill: build
 	$(PY) -m tests.crash --kills $(or $(N),1000)
+
+## make soak-strategies  N=100 kill -9 of a strategy in a process of its own, under traffic; the other's round trip
+soak-strategies: build
+	$(PY) -m tests.killed_strategies --kills $(or $(N),100)
 
 ## make soak-ipc      rings: N kills a side (10000), 10^9 broadcast messages
 soak-ipc: build

@@ -15,6 +15,7 @@ EPILOG = """examples:
   fixwire show session.pcap --json | jq .       one object a line
   fixwire replay session.pcap --strategy my_strategy:Maker --json
   fixwire run gateway.toml                      the gateway process
+  fixwire strategy run maker.py:Maker --connect desk.maker   a strategy in a process of its own
   fixwire session list                          sessions of the running gateway: states and numbers
   fixwire devices                               which ways in and out exist on this machine
 
@@ -90,6 +91,22 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("file", metavar="gateway.toml", help="configuration; examples/gateway.toml explains every key")
     c.add_argument("--check", action="store_true", help="only read and check the configuration")
 
+    c = command("strategy", _strategy, "a strategy in a process of its own, connected to a running gateway",
+                "  fixwire strategy run my_strategy:Maker --connect desk.maker\n"
+                "  fixwire strategy run maker.py:Maker --connect desk.maker --idle spin --core 3\n"
+                "\nThe gateway's [ipc] table names the desk and its strategies.\n"
+                "exit codes: 0 stopped, 1 the gateway is gone or a callback raised, 2 wrong usage, or it runs already\n")
+    actions = c.add_subparsers(dest="action", metavar="run", required=True, parser_class=_Parser)
+    a = actions.add_parser("run", help="until SIGINT, SIGTERM, its own stop() or the gateway's end", allow_abbrev=False)
+    a.add_argument("strategy", metavar="MODULE:NAME", help="a class; module may be a path to a .py")
+    a.add_argument("--connect", required=True, metavar="DESK.NAME", help="a gateway's desk, and our name there")
+    a.add_argument("--directory", metavar="DIR", help="where the gateway has its shared memory (/dev/shm)")
+    a.add_argument("--idle", choices=("spin", "yield", "sleep"), default="yield", help="what to do while nothing comes")
+    a.add_argument("--core", type=_count, metavar="CPU", help="pin it to this CPU")
+    a.add_argument("--exceptions", choices=("continue", "disable", "stop"), default="continue",
+                   help="after an exception in a callback: go on, call it no more, or end")
+    a.add_argument("--wait", type=_count, default=5, metavar="S", help="seconds to wait for the gateway to be there (5)")
+
     c = command("session", _session, "the sessions of a running gateway: look at them, change them",
                 "  fixwire session list\n  fixwire session show DESK->VENUE --json\n"
                 "  fixwire session seq DESK->VENUE --out 1042\n  fixwire session disable DESK->VENUE\n"
@@ -149,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
             print("fixwire", version())
             return 0
         if args.command is None:
-            p.error("which command? demo, show, replay, run, session, devices or ipc")
+            p.error("which command? demo, show, replay, run, strategy, session, devices or ipc")
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -240,6 +257,11 @@ def _session(args: argparse.Namespace) -> int:
 def _devices(args: argparse.Namespace) -> int:
     from gateway import devices
     return devices.main(args)
+
+
+def _strategy(args: argparse.Namespace) -> int:
+    from gateway import strategy_command
+    return strategy_command.main(args)
 
 
 def _ipc(args: argparse.Namespace) -> int:

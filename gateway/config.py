@@ -11,7 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.keys import HOURS_KEYS, JOURNAL_KEYS, KEYS, SESSION_KEYS, VALIDATION_KEYS, Key, Wrong, suggestion
+from gateway.keys import (
+    HOURS_KEYS,
+    IPC_KEYS,
+    JOURNAL_KEYS,
+    KEYS,
+    OUTSIDE_KEYS,
+    SESSION_KEYS,
+    VALIDATION_KEYS,
+    Key,
+    Wrong,
+    suggestion,
+)
 
 MAX_FILE = 1 << 20          # a configuration is a page; whatever is larger is some other file
 PCI = re.compile(r"(?:([0-9a-fA-F]{1,8}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])")
@@ -58,6 +69,7 @@ class Config:
     admin: bool
     runtime_directory: str | None
     audit_log: str | None
+    ipc: dict[str, Any] | None      # IPC_KEYS; `strategies` is a tuple of OUTSIDE_KEYS
     sessions: tuple[SessionConfig, ...] = field(default_factory=tuple)
 
 
@@ -166,7 +178,8 @@ class _Checker:
         out: dict[str, Any] = {}
         for key in data:
             if key not in keys:
-                where = f" of [{path[0]}]" if path == ("default",) else f" of [[{path[0]}]]" if path else ""
+                where = ".".join(p for p in path if isinstance(p, str))
+                where = f" of [[{where}]]" if path and isinstance(path[-1], int) else f" of [{where}]" if path else ""
                 hint = suggestion(key, keys)
                 if key in (SESSION_KEYS if keys is KEYS else KEYS):
                     hint = "; it belongs " + ("into a [[sessions]] table" if keys is KEYS else "before [[sessions]]")
@@ -209,8 +222,33 @@ class _Checker:
             yield SessionConfig(line=line, keys=s, **{k: s[k] for k in (
                 "role", "BeginString", "SenderCompID", "TargetCompID", "HeartBtInt", "host", "port")})
 
+    def outside(self, found: Any) -> dict[str, Any] | None:
+        """[ipc] with its [[ipc.strategies]]."""
+        if not isinstance(found, dict):
+            self.wrong(("ipc",), "ipc must be a table: write [ipc] above its keys")
+            return None
+        ipc = self.filled(self.table(found, IPC_KEYS, ("ipc",)), IPC_KEYS, ("ipc",))
+        tables = ipc["strategies"]
+        if not isinstance(tables, list) or not tables or not all(isinstance(s, dict) for s in tables):
+            if "strategies" in found:
+                self.wrong(("ipc", "strategies"), "strategies must be tables: write [[ipc.strategies]] above each")
+            return None
+        if len(tables) > 63:
+            self.wrong(("ipc",), f"there are {len(tables)} strategies, at most 63")
+        strategies, names = [], set()
+        for n, table in enumerate(tables):
+            path = ("ipc", "strategies", n)
+            s = self.filled(self.table(table, OUTSIDE_KEYS, path), OUTSIDE_KEYS, path)
+            if s["name"] in names:
+                self.wrong(path, f"strategy {s['name']} is already defined")
+            names.add(s["name"])
+            strategies.append(s)
+        return {**ipc, "strategies": tuple(strategies)}
+
     def config(self) -> Config:
         c = self.filled(self.table(self.data, KEYS, ()), KEYS, ())
+        if c["ipc"] is not None:
+            c["ipc"] = self.outside(c["ipc"])
         sessions = tuple(self.sessions(c.pop("sessions"), c.pop("default")))
         if "sessions" in self.data and not self.data["sessions"]:
             self.wrong(("sessions",), "sessions is empty: a gateway needs at least one")

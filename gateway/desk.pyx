@@ -224,6 +224,8 @@ cdef class Desk(Strategy):
         self.publish(&h, p, n)
 
     cdef void on_start(self, uint64_t now_ns) noexcept nogil:
+        if self.b != NULL:
+            self.slot.e.poll = desk_poll
         self.set_timer(now_ns)
 
     cdef void on_logon(self, fix_session *s, uint64_t now_ns) noexcept nogil:
@@ -261,6 +263,7 @@ cdef class Desk(Strategy):
         """The engine tells the strategy inside by itself: it is one of its strategies."""
         cdef notice h
         if self.b != NULL:
+            self.slot.e.poll = NULL             # what is not taken by now stays in the channels
             self.fill(&h, NOTICE_STOP, NULL, 0, now_ns)
             self.publish(&h, NULL, 0)
 

@@ -11,6 +11,8 @@ class SimulatedExchange(Strategy):
     @property
     def orders(self) -> int: ...
     @property
+    def cancels(self) -> int: ...           # OrderCancelRequest(F)s, each answered as too late
+    @property
     def refused(self) -> int: ...           # fills that could not be sent
     @property
     def not_distinct(self) -> int: ...      # orders whose ClOrdID did not grow

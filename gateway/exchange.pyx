@@ -6,7 +6,7 @@ that is out. FIX 4.4 volume 4: NewOrderSingle(D), ExecutionReport(8).
 from libc.stdint cimport int64_t, uint64_t
 
 from fix.encode cimport fix_put_char, fix_put_int, fix_put_price_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer
-from fix.message cimport fix_field, fix_get, fix_msg, fix_read_int, fix_read_price_e8, fix_read_uint
+from fix.message cimport fix_field, fix_find, fix_get, fix_msg, fix_read_int, fix_read_price_e8, fix_read_uint
 from fix.session cimport fix_session, session_begin, session_end
 
 from gateway.slab cimport slot
@@ -15,6 +15,8 @@ from gateway.strategy cimport SENT, Strategy, order_init, order_new
 cdef enum:
     NEW_ORDER_SINGLE = 0x44         # D
     EXECUTION_REPORT = 0x38         # 8
+    ORDER_CANCEL_REQUEST = 0x46     # F
+    ORDER_CANCEL_REJECT = 0x39      # 9
     TICK_E8 = 1_000_000             # 0.01
 
 cdef int64_t FIRST_E8 = 9_950_000_000
@@ -30,6 +32,9 @@ cdef class SimulatedExchange(Strategy):
         cdef const fix_field *account
         cdef uint64_t clordid
         cdef int64_t qty, price_e8
+        if m.MsgType == ORDER_CANCEL_REQUEST:
+            self.too_late(s, m, now_ns)
+            return
         if m.MsgType != NEW_ORDER_SINGLE:
             self.malformed += 1
             return
@@ -71,6 +76,28 @@ cdef class SimulatedExchange(Strategy):
         fix_put_int(w, 14, qty)                                 # CumQty
         fix_put_price_e8(w, 6, price_e8)                        # AvgPx
         fix_put_utc(w, 60, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
+        if not session_end(s, w, now_ns):
+            self.refused += 1
+
+    cdef void too_late(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        """OrderCancelReject(9): whatever is to be cancelled was filled when it came."""
+        cdef const fix_field *request = fix_find(m, 11)
+        cdef const fix_field *orig = fix_find(m, 41)
+        cdef fix_writer *w
+        if request == NULL or orig == NULL:
+            self.malformed += 1
+            return
+        self.cancels += 1
+        w = session_begin(s, ORDER_CANCEL_REJECT, now_ns)
+        if w == NULL:
+            self.refused += 1
+            return
+        fix_put_str(w, 37, b"NONE", 4)
+        fix_put_str(w, 11, m.p + request.off, request.len)
+        fix_put_str(w, 41, m.p + orig.off, orig.len)
+        fix_put_char(w, 39, b'2')
+        fix_put_char(w, 434, b'1')                              # CxlRejResponseTo: OrderCancelRequest
+        fix_put_int(w, 102, 0)                                  # CxlRejReason: too late
         if not session_end(s, w, now_ns):
             self.refused += 1
 

@@ -228,6 +228,23 @@ def suggestion(word: object, known: Iterable[str]) -> str:
     return f", did you mean {names[near[0]]}?" if near else ""
 
 
+def label(v: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", string(v)):
+        raise Wrong("must be 1 to 32 letters, digits, - and _")
+    return str(v)
+
+
+LABEL = Check(label, "1 to 32 letters, digits, `-` and `_`")
+
+
+def power_of_two(low: int, high: int) -> Check:
+    def judge(v: Any) -> int:
+        if isinstance(v, bool) or not isinstance(v, int) or not low <= v <= high or v & (v - 1):
+            raise Wrong(f"must be a power of two from {low} to {high}")
+        return v
+    return Check(judge, f"power of two, {low:,} to {high:,}")
+
+
 CLOCK_TIME = Check(clock_time, "`HH:MM:SS`")
 DAY = Check(day, "a day of the week in English, or its first letters")
 
@@ -255,6 +272,7 @@ KEYS: dict[str, Key] = {
                              unset="$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/fixwire or /tmp/fixwire-UID"),
     "audit_log": Key(PATH, "file that every change by `fixwire session` is appended to",
                      unset="this file's name with .audit.log"),
+    "ipc": Key(Check(lambda v: v, "table"), "[ipc]: strategies in processes of their own", unset="none"),
     "default": Key(Check(lambda v: v, "table"), "[default]: session keys that hold where a [[sessions]] table has none"),
     "sessions": Key(Check(lambda v: v, "tables"), "one table [[sessions]] each", required=True),
 }
@@ -355,6 +373,25 @@ SESSION_KEYS: dict[str, Key] = {
     "max_notional": Key(amount(), "largest OrderQty(38) times Price(44), 0 for any", default=0, argument="max_notional_e8"),
     "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders, 0 for any number", default=0,
                                  argument="max_orders_per_second"),
+}
+
+# [ipc] and its [[ipc.strategies]]: what Desk is made with
+IPC_KEYS: dict[str, Key] = {
+    "desk": Key(LABEL, "name of the gateway towards them: `fixwire strategy run ... --connect DESK.NAME`", required=True),
+    "directory": Key(PATH, "where the shared memory is", default="/dev/shm"),
+    "events": Key(power_of_two(64, 1 << 24), "events that are kept for those who fall behind", default=65_536),
+    "message": Key(integer(256, 65_535), "octets of the longest message passed on; longer ones are counted", default=4096),
+    "strategies": Key(Check(lambda v: v, "tables"), "one table [[ipc.strategies]] each", required=True),
+}
+OUTSIDE_KEYS: dict[str, Key] = {
+    "name": Key(LABEL, "its name at the desk", required=True),
+    "on_death": Key(one_of("cancel", "leave"), "when its process ends, however: its open orders are cancelled, or left",
+                    default="cancel"),
+    "orders": Key(power_of_two(2, 1 << 20), "requests its channel holds", default=1024),
+    "inbox": Key(power_of_two(2, 1 << 20), "verdicts and executions kept until it acknowledges them", default=4096),
+    "open": Key(integer(1, 1 << 20), "orders it may have open", default=4096),
+    "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders, 0 for any number; the limits of the "
+                                 "session hold besides", default=0),
 }
 
 VALIDATION_KEYS = ("ValidateFieldsOutOfOrder", "ValidateFieldsHaveValues", "ValidateUserDefinedFields",

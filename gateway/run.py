@@ -18,6 +18,7 @@ from gateway.sessions import SessionMaker
 
 if TYPE_CHECKING:
     from dpdk_py.base import Device
+    from gateway.desk import Desk
     from gateway.engine import Engine
 
 log = logging.getLogger("fixwire.gateway")
@@ -59,7 +60,10 @@ def run(config: Config) -> int:
                 sessions=len(config.sessions), connections=4 * len(config.sessions) + 64))
         except ValueError as e:
             raise Mistake(f"{config.path}: {e}") from None
-        SessionMaker(engine, config, stores).add_all(strategy)
+        desk = open_desk(engine, config, strategy, opened)
+        SessionMaker(engine, config, stores).add_all(strategy if desk is None else desk)
+        if desk is not None:
+            let_in(desk, config)
         events = opened.enter_context(EventLog(engine))
         admin = serve_admin(engine, config, opened)
         # said by the engine's thread, once a signal would be heard
@@ -86,6 +90,26 @@ def check_core(config: Config) -> None:
     mine = os.sched_getaffinity(0)
     if config.core not in mine:
         raise Mistake(f"{config.path}: core is {config.core}, this process may use {', '.join(map(str, sorted(mine)))}")
+
+
+def open_desk(engine: "Engine", config: Config, strategy: object, opened: contextlib.ExitStack) -> "Desk | None":
+    """The desk of strategies in processes of their own, where there is an [ipc]; the strategy inside sits behind it."""
+    if config.ipc is None:
+        return None
+    from gateway.desk import Desk
+    inner = engine.add_strategy(strategy, on_error=config.exceptions) if strategy is not None else None
+    beside = os.path.dirname(os.path.abspath(config.path))
+    return opened.enter_context(Desk(
+        config.ipc["desk"], config.ipc["strategies"], inner=inner, events=config.ipc["events"],
+        directory=os.path.join(beside, config.ipc["directory"]), message=config.ipc["message"]))
+
+
+def let_in(desk: "Desk", config: Config) -> None:
+    """Strategies may come from now on."""
+    try:
+        desk.open()
+    except (OSError, ValueError) as e:
+        raise Mistake(f"{config.path}: [ipc]: {e.strerror if isinstance(e, OSError) else e}") from None
 
 
 def serve_admin(engine: "Engine", config: Config, opened: contextlib.ExitStack) -> contextlib.ExitStack:

@@ -435,7 +435,7 @@ cdef class Seat:
                     raise GatewayGone(f"{self.name}: what the gateway wrote cannot be; was it restarted?")
                 if flags_of(self.e) & ENGINE_STOP or self.stopped and wanted:
                     break
-                if not self.orders.segment.held(LOCK_CONSUMER) and not self.turn(clock_ns()):
+                if not self.orders.segment.held(LOCK_CONSUMER) and not self.turn(clock_ns()) and not self.stopped:
                     raise GatewayGone(f"{self.name}: the gateway is gone")
             self.strategy.on_stop(self.e.now_ns)
             self.attend()

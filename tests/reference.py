@@ -2,7 +2,7 @@
 
 tests/test_gateway_config.py compares the page with what is made here, and sees that every key has its place.
 """
-from gateway.keys import KEYS, SESSION_KEYS, Key
+from gateway.keys import IPC_KEYS, KEYS, OUTSIDE_KEYS, SESSION_KEYS, Key
 
 HEAD = """\
 # gateway.toml
@@ -15,7 +15,7 @@ keys for every `[[sessions]]` table that does not set them itself.
 """
 GROUPS = {
     "The gateway": ("device", "address", "gateway", "strategy", "core", "idle", "eal", "seed", "exceptions", "log",
-                    "admin", "runtime_directory", "audit_log", "default", "sessions"),
+                    "admin", "runtime_directory", "audit_log", "ipc", "default", "sessions"),
     "A session: who": ("role", "BeginString", "SenderCompID", "TargetCompID", "SenderSubID", "TargetSubID",
                        "SenderLocationID", "TargetLocationID", "DefaultApplVerID", "Username", "Password", "name"),
     "A session: where": ("host", "port", "ReconnectInterval", "reconnect_max"),
@@ -49,11 +49,14 @@ def default(key: Key) -> str:
 
 def page() -> str:
     """The whole page."""
+    both = {**SESSION_KEYS, **KEYS}
+    tables = {title: {name: both[name] for name in names} for title, names in GROUPS.items()}
+    tables["Strategies in processes of their own: `[ipc]`"] = IPC_KEYS
+    tables["... and one `[[ipc.strategies]]` each"] = OUTSIDE_KEYS
     out = [HEAD]
-    for title, names in GROUPS.items():
+    for title, keys in tables.items():
         out.append(f"\n## {title}\n\n| key | value | default | |\n|---|---|---|---|\n")
-        for name in names:
-            key = KEYS[name] if name in KEYS else SESSION_KEYS[name]
+        for name, key in keys.items():
             out.append(f"| `{name}` | {key.check.says} | {default(key)} | {key.doc} |\n")
     return "".join(out)
 

@@ -57,7 +57,7 @@ def test_version():
 
 
 @pytest.mark.parametrize("args, sentence", [
-    ([], "fixwire: which command? demo, show, replay, run, session, devices or ipc; see fixwire --help"),
+    ([], "fixwire: which command? demo, show, replay, run, strategy, session, devices or ipc; see fixwire --help"),
     (["shwo"], "fixwire: argument command: invalid choice: 'shwo'"),
     (["show"], "fixwire show: the following arguments are required: FILE; see fixwire show --help"),
     (["show", "x", "--json", "--summary"], "fixwire show: argument --summary: not allowed with argument --json; "

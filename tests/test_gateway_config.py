@@ -266,3 +266,40 @@ def test_any_octets_are_a_configuration_or_a_complaint():
             parse(bytes(text))
         except ConfigError as e:
             assert e.problems and all(p.startswith("gateway.toml:") for p in e.problems)
+
+
+IPC = """
+[ipc]
+desk = "d"
+events = 1024
+[[ipc.strategies]]
+name = "maker"
+on_death = "leave"
+[[ipc.strategies]]
+name = "taker"
+"""
+
+
+def test_strategies_in_processes_of_their_own():
+    assert parse(GOOD.encode()).ipc is None
+    ipc = parse((GOOD + IPC).encode()).ipc
+    assert (ipc["desk"], ipc["directory"], ipc["events"], ipc["message"]) == ("d", "/dev/shm", 1024, 4096)
+    assert [(s["name"], s["on_death"], s["orders"]) for s in ipc["strategies"]] == [("maker", "leave", 1024),
+                                                                                   ("taker", "cancel", 1024)]
+
+
+@pytest.mark.parametrize("old, new, complaint", [
+    ('desk = "d"', 'desk = "a.b"', ":19: desk is 'a.b', must be 1 to 32 letters, digits, - and _"),
+    ('desk = "d"', '', ":18: desk is missing: name of the gateway towards them"),
+    ("events = 1024", "events = 1000", ":20: events is 1000, must be a power of two from 64 to 16777216"),
+    ("events = 1024", "event = 1024", ":20: 'event' is no key of [ipc], did you mean events?"),
+    ('"leave"', '"leaves"', ":23: on_death is 'leaves', must be cancel or leave, did you mean leave?"),
+    ('"taker"', '"maker"', ":24: strategy maker is already defined"),
+    ('name = "taker"', 'nam = "taker"', ":25: 'nam' is no key of [[ipc.strategies]], did you mean name?"),
+    (IPC, "[ipc]\ndesk = 'd'", ":17: strategies is missing: one table [[ipc.strategies]] each"),
+    (IPC, "[ipc]\ndesk = 'd'\nstrategies = 1", ":19: strategies must be tables: write [[ipc.strategies]] above each"),
+])
+def test_complaints_about_ipc(old, new, complaint):
+    assert old in GOOD + IPC
+    assert any(("g.toml" + complaint) in p for p in problems((GOOD + IPC).replace(old, new))), problems(
+        (GOOD + IPC).replace(old, new))

@@ -1,0 +1,260 @@
+"""A gateway with two outside strategies on the demo's exchange: one is killed with -9 N times under traffic.
+
+    python -m tests.killed_strategies [--kills 100] [--seed 1] [--json]
+
+Four processes: the market (gateway and exchange over a pair, one thread, no Python in it), `steady`, which sends an order,
+waits for its fill and sends the next, `victim`, which keeps four orders out, and this one, which kills the victim after a
+random number of its events and starts it again. Before the first kill there is the same traffic without kills.
+
+Exit 0 only if: every order of either was sent or refused with a reason or never taken, and the count of each agrees
+between the strategies' own notes, the gateway and the exchange; every verdict and every fill reached a victim, the one
+after the kill if not the one before; `steady` got everything once; the session's numbers are in order on both sides
+without one resend. Its round trip with and without kills is printed, not judged.
+"""
+import argparse
+import collections
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+
+if __package__:
+    sys.path.insert(0, os.path.dirname(__file__))
+from children import Child
+
+from gateway.seat import Seat
+from gateway.strategy import SENT, VERDICTS
+
+OUT = 4                 # orders the victim has out
+WARM_UP = 2000          # round trips of steady before the first kill, and the sample they are compared with
+PATIENCE_S = 120        # for anything to happen at all
+
+
+class Steady:
+    """One order at a time; how long each took."""
+
+    def __init__(self, say):
+        self.say, self.sent, self.fills, self.lost, self.wrong = say, 0, 0, 0, 0
+        self.verdicts, self.took, self.out, self.at = collections.Counter(), [], 0, 0
+
+    def on_start(self, engine):
+        self.engine = engine
+
+    def on_logon(self, session):
+        self.order(session)
+        self.say("on")
+
+    def order(self, session):
+        if self.engine.ending:
+            self.engine.stop()
+            return
+        self.at = time.perf_counter_ns()
+        if session.order_new("FIXW", "1", 100, 9_950_000_000) == SENT:
+            self.sent += 1
+            self.out = session.last_ClOrdID
+
+    def on_message(self, session, msg):
+        self.took.append(time.perf_counter_ns() - self.at)
+        self.wrong += msg.get_int(11) != self.out
+        self.fills += 1
+        if self.fills == WARM_UP:
+            self.say("warm")
+        self.order(session)
+
+    def on_verdict(self, session, token, verdict):
+        self.verdicts[VERDICTS[verdict]] += 1
+
+    def on_lost(self, count):
+        self.lost += count
+
+
+class Victim:
+    """Notes what it is told, a line an event, in a file that outlives it; an order for each fill."""
+
+    def __init__(self, notes):
+        self.notes = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, *words):
+        os.write(self.notes, (" ".join(map(str, words)) + "\n").encode())
+
+    def on_logon(self, session):
+        self.note("on")
+        for _ in range(OUT):
+            self.order(session)
+
+    def order(self, session):
+        if session.order_new("VICT", "2", 100, 9_950_000_000) == SENT:
+            self.note("order", session.last_token, session.last_ClOrdID)
+
+    def on_message(self, session, msg):
+        self.note("fill" if msg.MsgType == "8" else "late", msg[11] if msg.MsgType == "8" else msg[41])
+        if msg.MsgType == "8":
+            self.order(session)
+
+    def on_verdict(self, session, token, verdict):
+        self.note("verdict", token, VERDICTS[verdict])
+
+    def on_lost(self, count):
+        self.note("lost", count)
+
+
+class Ending(Seat):
+    """A Seat that SIGTERM asks to send nothing more."""
+    ending = False
+
+
+def market(directory):
+    def work(say):
+        from dpdk_py import open_device
+        from gateway import Desk, Engine
+        from gateway.exchange import SimulatedExchange
+        near, far = open_device("pair")
+        gateway, venue = (Engine(d, a, seed=k, idle="yield", sessions=1, connections=4)
+                          for k, (d, a) in enumerate(((near, "10.0.0.1/24"), (far, "10.0.0.2/24")), 1))
+        exchange = SimulatedExchange()
+        desk = Desk("k", [{"name": "steady"}, {"name": "victim", "on_death": "cancel"}], directory=directory)
+        here = gateway.add_session("GATEWAY", "VENUE", role="initiator", host="10.0.0.2", port=1,
+                                   strategy=gateway.add_strategy(desk))
+        there = venue.add_session("VENUE", "GATEWAY", role="acceptor", port=1, strategy=venue.add_strategy(exchange))
+        desk.open()
+        say("open")
+        gateway.run(beside=venue)
+        found = {"desk": desk.stats(), "orders": exchange.orders, "cancels": exchange.cancels,
+                 "malformed": exchange.malformed, "unfilled": exchange.refused,
+                 "numbers": [here.next_out, there.next_in, there.next_out, here.next_in],
+                 "near": here.stats(), "far": there.stats()}
+        desk.close()
+        say(json.dumps(found))
+    return work
+
+
+def steady(directory):
+    def work(say):
+        target = Steady(say)
+        with Ending("k.steady", target, directory=directory, timeout=10) as seat:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(seat, "ending", True))
+            seat.run(signals=False)
+            while seat.step():
+                pass
+            stats = seat.stats()
+        took = target.took
+        say(json.dumps({"sent": target.sent, "fills": target.fills, "wrong": target.wrong, "lost": target.lost,
+                        "verdicts": target.verdicts, "errors": stats["errors"],
+                        "before": spread(took[WARM_UP // 2:WARM_UP]), "during": spread(took[WARM_UP:])}))
+    return work
+
+
+def victim(directory, notes):
+    def work(say):
+        os.nice(19)                 # two cores have to do for four processes: what is measured comes first
+        with Seat("k.victim", Victim(notes), directory=directory, idle="sleep", timeout=10) as seat:
+            seat.run()
+    return work
+
+
+def spread(took):
+    took = sorted(took) or [0]
+    return {"count": len(took), "p50_us": took[len(took) // 2] / 1000, "p99_us": took[len(took) * 99 // 100] / 1000}
+
+
+def lines(notes):
+    with open(notes) as f:
+        return [line.split() for line in f.read().splitlines()]
+
+
+def grown(notes, octets):
+    """Until the file has so many octets."""
+    end = time.monotonic() + PATIENCE_S
+    while not os.path.exists(notes) or os.path.getsize(notes) < octets:
+        if time.monotonic() > end:
+            raise SystemExit("the victim does nothing")
+        time.sleep(0.0005)
+
+
+def judged(found, kept, notes, kills):
+    """What is wrong; empty: nothing."""
+    told = collections.defaultdict(list)
+    for word, *rest in lines(notes):
+        told[word].append(rest)
+    row, calm = found["desk"]["victim"], found["desk"]["steady"]
+    verdicts = {int(token): verdict for token, verdict in told["verdict"]}
+    ordered = {int(token): clordid for token, clordid in told["order"]}
+    sent = {token for token, verdict in verdicts.items() if verdict == "SENT"}
+    filled = {clordid for clordid, in told["fill"]}
+    out, seen, back, here = found["numbers"]
+    checks = {
+        "victims ended": row["deaths"] >= kills and row["hellos"] == kills + 1,
+        "taken = hellos + sent + refused": all(r["taken"] == r["hellos"] + r["sent"] + r["refused"] for r in (row, calm)),
+        "a verdict for every request taken": len(verdicts) == row["sent"] + row["refused"],
+        "the victims' verdicts are the gateway's": collections.Counter(verdicts.values()) == row["verdicts"],
+        "an order has a verdict, or is still in the channel": all((t in verdicts) == (t < row["taken"]) for t in ordered),
+        "every order sent was filled, and a victim was told": len(filled) == row["sent"] and
+        all(ordered[t] in filled for t in sent if t in ordered),
+        "the exchange had every order once": found["orders"] == row["sent"] + calm["sent"],
+        "no order is open": row["open"] == calm["open"] == 0,
+        "the exchange was asked to cancel as often as the gateway says": found["cancels"] == row["cancels"],
+        "nothing malformed, nothing unfilled": found["malformed"] == found["unfilled"] == 0,
+        "no notice to steady was lost, none of the victims' own": kept["lost"] == row["lost"] == calm["lost"] == 0,
+        "steady got everything once": kept["sent"] == kept["fills"] == calm["sent"] and kept["wrong"] == 0 and
+        kept["verdicts"] == {"SENT": kept["sent"]} and kept["errors"] == 0,
+        "numbers in order": out == seen and back == here and found["near"]["connects"] == found["far"]["connects"] == 1,
+        "no resend, no reject": not any(n for side in ("near", "far") for k, n in found[side].items()
+                                        if k.startswith(("resend", "gap", "reject", "garbled"))),
+    }
+    return [what for what, right in checks.items() if not right]
+
+
+def run(kills, seed, directory, progress=lambda text: None):
+    """-> (what was found, what is wrong)."""
+    rng, notes = random.Random(seed), os.path.join(directory, "notes")
+    with Child(market(directory)) as trading:
+        trading.hear()
+        with Child(steady(directory)) as calm:
+            assert calm.hear() == "on"
+            one = Child(victim(directory, notes))
+            assert calm.hear(PATIENCE_S) == "warm"
+            for k in range(kills):
+                before = os.path.getsize(notes) if os.path.exists(notes) else 0
+                grown(notes, before + rng.randrange(1, 4000))
+                one.kill()
+                one = Child(victim(directory, notes))
+                if (k + 1) % 10 == 0:
+                    progress(f"{k + 1} kills")
+            grown(notes, os.path.getsize(notes) + 4000)         # the last one has seen what was left
+            os.kill(calm.pid, signal.SIGTERM)
+            kept = json.loads(calm.hear())
+        os.kill(trading.pid, signal.SIGTERM)                    # Logout: what is out comes in before it
+        found = json.loads(trading.hear())
+        assert trading.join() == 0 and one.join() == 0          # the victim ends when the gateway says so
+    return {"market": found, "steady": kept}, judged(found, kept, notes, kills)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--kills", type=int, default=100)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fixwire-killed-", dir="/dev/shm") as directory:
+        found, wrong = run(a.kills, a.seed, directory, lambda text: print(text, file=sys.stderr, flush=True))
+    if a.json:
+        print(json.dumps({**found, "wrong": wrong}))
+    else:
+        row, kept = found["market"]["desk"]["victim"], found["steady"]
+        print(f"{a.kills} kills in {time.monotonic() - begun:.0f} s; victim: {row['sent']} orders sent, refused "
+              f"{ {k: v for k, v in row['verdicts'].items() if k != 'SENT'} }, {row['cancels']} cancels for the dead, "
+              f"{row['waiting']} never taken; exchange: {found['market']['orders']} orders, each filled once")
+        for name in ("before", "during"):
+            print("steady, round trip {} the kills: {count} orders, p50 {p50_us:.1f} us, p99 {p99_us:.1f} us".format(
+                name, **kept[name]))
+    for what in wrong:
+        print("NOT SO:", what)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
