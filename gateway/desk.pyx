@@ -44,7 +44,7 @@ cdef enum:
 cdef class Desk(Strategy):
     """See gateway/desk.pyi."""
 
-    def __init__(self, str desk, strategies, *, inner=None, directory=None, uint32_t events=65536, uint32_t message=4096):
+    def __init__(self, str desk, strategies, *, inner=None, directory=None, uint32_t events=16384, uint32_t message=2048):
         cdef uint32_t i
         cdef outside *o
         super().__init__()

@@ -379,8 +379,8 @@ SESSION_KEYS: dict[str, Key] = {
 IPC_KEYS: dict[str, Key] = {
     "desk": Key(LABEL, "name of the gateway towards them: `fixwire strategy run ... --connect DESK.NAME`", required=True),
     "directory": Key(PATH, "where the shared memory is", default="/dev/shm"),
-    "events": Key(power_of_two(64, 1 << 24), "events that are kept for those who fall behind", default=65_536),
-    "message": Key(integer(256, 65_535), "octets of the longest message passed on; longer ones are counted", default=4096),
+    "events": Key(power_of_two(64, 1 << 24), "events that are kept for those who fall behind", default=16_384),
+    "message": Key(integer(256, 65_535), "octets of the longest message passed on; longer ones are counted", default=2048),
     "strategies": Key(Check(lambda v: v, "tables"), "one table [[ipc.strategies]] each", required=True),
 }
 OUTSIDE_KEYS: dict[str, Key] = {

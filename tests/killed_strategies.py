@@ -115,7 +115,7 @@ def market(directory):
         gateway, venue = (Engine(d, a, seed=k, idle="yield", sessions=1, connections=4)
                           for k, (d, a) in enumerate(((near, "10.0.0.1/24"), (far, "10.0.0.2/24")), 1))
         exchange = SimulatedExchange()
-        desk = Desk("k", [{"name": "steady"}, {"name": "victim", "on_death": "cancel"}], directory=directory)
+        desk = Desk("k", [{"name": "steady"}, {"name": "victim", "on_death": "cancel"}], directory=directory, message=512)
         here = gateway.add_session("GATEWAY", "VENUE", role="initiator", host="10.0.0.2", port=1,
                                    strategy=gateway.add_strategy(desk))
         there = venue.add_session("VENUE", "GATEWAY", role="acceptor", port=1, strategy=venue.add_strategy(exchange))

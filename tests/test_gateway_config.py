@@ -283,7 +283,7 @@ name = "taker"
 def test_strategies_in_processes_of_their_own():
     assert parse(GOOD.encode()).ipc is None
     ipc = parse((GOOD + IPC).encode()).ipc
-    assert (ipc["desk"], ipc["directory"], ipc["events"], ipc["message"]) == ("d", "/dev/shm", 1024, 4096)
+    assert (ipc["desk"], ipc["directory"], ipc["events"], ipc["message"]) == ("d", "/dev/shm", 1024, 2048)
     assert [(s["name"], s["on_death"], s["orders"]) for s in ipc["strategies"]] == [("maker", "leave", 1024),
                                                                                    ("taker", "cancel", 1024)]
 

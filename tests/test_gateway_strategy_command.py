@@ -61,7 +61,8 @@ def test_it_trades_until_it_is_told_to_end(trading, tmp_path):
 
 
 @pytest.mark.parametrize("name, args, code, said", [
-    ("Stops", (), 0, "1 orders"), ("Raises", ("--exceptions", "stop"), 1, "the strategy ended itself: RuntimeError: no more")])
+    ("Stops", (), 0, "1 orders"),
+    ("Raises", ("--exceptions", "stop"), 1, "the strategy ended itself: RuntimeError: no more")])
 def test_it_may_end_itself(trading, tmp_path, name, args, code, said):
     p = strategy(tmp_path, name, "k.victim", *args)
     assert said in p.communicate(timeout=60)[1] and p.returncode == code
@@ -77,7 +78,8 @@ def test_it_ends_with_its_gateway(trading, tmp_path, how, code, said):
 
 
 @pytest.mark.parametrize("connect, said", [
-    ("q.victim", "no gateway with the desk 'q' runs here"), ("k.nobody", "k knows no strategy 'nobody', only steady, victim"),
+    ("q.victim", "no gateway with the desk 'q' runs here"),
+    ("k.nobody", "k knows no strategy 'nobody', only steady, victim"),
     ("victim", "name is 'victim', must be DESK.STRATEGY")])
 def test_what_cannot_be_connected_to_is_one_sentence(trading, tmp_path, connect, said):
     p = strategy(tmp_path, "Tells", connect, "--wait", "0")
@@ -87,7 +89,13 @@ def test_what_cannot_be_connected_to_is_one_sentence(trading, tmp_path, connect,
 
 def test_fixwire_run_opens_a_desk_where_the_configuration_has_one(tmp_path):
     path = configured(tmp_path)
-    path.write_text(path.read_text() + f'[ipc]\ndesk = "d"\ndirectory = "{tmp_path}"\n[[ipc.strategies]]\nname = "maker"\n')
+    path.write_text(path.read_text() + f"""[ipc]
+desk = "d"
+events = 64
+directory = "{tmp_path}"
+[[ipc.strategies]]
+name = "maker"
+""")
     gateway = started(path)
     p = strategy(tmp_path, "Tells", "d.maker")
     assert p.stdout.readline() == "started ['US->THEM']\n"

@@ -23,7 +23,8 @@ def no_leftovers():
 def start(script, *arguments):
     script = EXAMPLES / script
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(EXAMPLES.parent.parent), os.environ.get("PYTHONPATH", "")]))
-    return subprocess.Popen([sys.executable, script.name, *map(str, arguments)], cwd=script.parent, text=True, env=env,
+    program = ["-m", "gateway"] if script.name == "fixwire" else [script.name]
+    return subprocess.Popen([sys.executable, *program, *map(str, arguments)], cwd=script.parent, text=True, env=env,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -71,3 +72,20 @@ def test_many_parsers(tmp_path):
     for parser in [start("many_parsers/parse.py", file) for _ in range(3)]:
         assert "50 messages" in end(parser)
     assert "'0': 150" in end(collector)
+
+
+@pytest.mark.slow
+def test_outside_strategy(tmp_path):
+    gateway = start("outside_strategy/market.py", "--directory", tmp_path)
+    assert "open: fixwire strategy run" in gateway.stdout.readline()
+    command = ("outside_strategy/fixwire", "strategy", "run", "buyer.py:Buyer", "--connect", "demo.buyer",
+               "--directory", tmp_path)
+    buyer = start(*command)
+    assert "logged on" in buyer.stdout.readline() and "1 fills, the last 100 at 99.50" in buyer.stdout.readline()
+    buyer.kill()
+    buyer.communicate()
+    again = start(*command)
+    assert "fills" in again.stdout.readline() + again.stdout.readline()
+    gateway.send_signal(signal.SIGTERM)
+    assert "'hellos': 2" in end(gateway)
+    end(again)
