@@ -108,6 +108,8 @@ EXTENSIONS = [
     ext("fix.session"),
     ext("fix.store"),
     ext("fix.segment"),
+    ext("fix.ring"),
+    ext("fix.drain"),
     ext("fix.journal"),
     ext("fix.sansio"),
     ext("gateway.engine"),

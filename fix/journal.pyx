@@ -15,343 +15,45 @@ and the numbers file tell what was synced.
 """
 import fcntl
 import os
-import threading
 
 from libc.errno cimport errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.mman cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap,
 )
-from posix.time cimport nanosleep, timespec
 from posix.unistd cimport close
 
+from fix.drain cimport drain_now, serve, unserve
+from fix.ring cimport (
+    CLOSED_OPS, JOURNAL_EACH, JOURNAL_MACHINE, JOURNAL_OPS, JOURNAL_PROCESS, index_entry, index_put, journal, publish,
+    record_at, ring_page,
+)
 from fix.segment cimport (
     JOURNAL_ADMIN, JOURNAL_HEAD, JOURNAL_MESSAGE, JOURNAL_NUMBERS, JOURNAL_PAD, RECORD_MAX, journal_record, numbers_open,
-    numbers_read, numbers_write, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
-    pthread_mutex_unlock, record_seal, record_step, segment, segment_adopt, segment_walk, segments_at,
-    segments_close, segments_cut, segments_prune, segments_rotate, segments_seal, segments_sync, segments_write,
+    numbers_read, pthread_mutex_destroy, pthread_mutex_init, record_step, segment_adopt, segment_walk, segments_at,
+    segments_close, segments_cut, segments_seal,
 )
-from fix.store cimport fix_store_ops, store_free
+from fix.store cimport fix_numbers, fix_store, store_free
 
 from fix.errors import JournalError
 
 cdef extern from *:
     """
-    #include <stdint.h>
     #include <sys/mman.h>
     #ifndef MAP_POPULATE
     #define MAP_POPULATE 0
     #endif
     #define FW_MAP_POPULATE MAP_POPULATE
-    static inline void fw_publish(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
-    static inline uint64_t fw_observe(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
     """
     int MAP_POPULATE "FW_MAP_POPULATE"
-    void publish "fw_publish"(uint64_t *p, uint64_t v) noexcept nogil
-    uint64_t observe "fw_observe"(const uint64_t *p) noexcept nogil
 
 cdef enum:
     PAGE = 4096
     SLACK = 64
-    RESERVE = 4096              # octets of the ring that only JOURNAL_NUMBERS records may use
-    DRAIN_MAX = 1 << 20         # octets written to disk at once
-    IDLE_NS = 500000            # between two looks of the drain thread
 
 cdef uint64_t RING_MAGIC = 0x31474E4952584946       # "FIXRING1"
-cdef uint64_t NOWHERE = 0xFFFFFFFFFFFFFFFF
-
-
-# --- the session's side
-
-cdef inline journal_record *record_at(journal *j, uint64_t at) noexcept nogil:
-    return <journal_record *>(j.ring + (at & (j.size - 1)))
-
-
-cdef uint64_t place(journal *j, uint64_t step, uint64_t reserve) noexcept nogil:
-    """Position for a record of `step` octets, a pad written before it if the ring's end is too near.
-
-    All ones: no room until the drain thread has caught up (or ever, for a record larger than the ring).
-    """
-    cdef uint64_t at = j.page.head, left = j.size - (at & (j.size - 1)), pad = 0
-    cdef journal_record *r
-    if left < step:
-        pad = left
-    if step + pad + reserve > j.size:
-        return NOWHERE
-    if j.disk:
-        if at + pad + step + reserve - observe(&j.page.drained) > j.size:
-            return NOWHERE
-    else:
-        while at + pad + step - j.page.tail > j.size:
-            j.page.tail += record_step(record_at(j, j.page.tail))
-    if pad != 0:
-        r = record_at(j, at)
-        r.kind = JOURNAL_PAD
-        r.n = <uint32_t>pad
-        at += pad
-    return at
-
-
-cdef bint write_record(journal *j, uint32_t kind, uint64_t seq, uint64_t aux, const uint8_t *p, uint32_t n,
-                       uint64_t *where) noexcept nogil:
-    """Append one record and publish it; False: no room."""
-    cdef uint64_t step = JOURNAL_HEAD + ((<uint64_t>n + 7) & ~<uint64_t>7)
-    cdef uint64_t at = place(j, step, 0 if kind == JOURNAL_NUMBERS else RESERVE)
-    cdef journal_record *r
-    if at == NOWHERE:
-        return False
-    r = record_at(j, at)
-    if n != 0:
-        memcpy(<uint8_t *>r + JOURNAL_HEAD, p, n)
-    r.kind = kind
-    r.n = n
-    r.seq = seq
-    r.aux = aux
-    r.crc = r.zero = 0
-    publish(&j.page.head, at + step)
-    where[0] = at
-    return True
-
-
-cdef bint journal_append(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t n, bint admin,
-                         uint64_t now_ns) noexcept nogil:
-    cdef journal *j = <journal *>st.self
-    cdef uint64_t at = 0
-    if n > RECORD_MAX or not write_record(j, JOURNAL_ADMIN if admin else JOURNAL_MESSAGE, seq, now_ns, p, 0 if admin else n, &at):
-        st.stats.refused += 1
-        return False
-    index_put(j, seq, at, 0 if admin else n)
-    st.stats.appended += 1
-    st.stats.appended_octets += n
-    if j.durability == JOURNAL_EACH:
-        return drain_now(j)
-    return True
-
-
-cdef inline void index_put(journal *j, uint64_t seq, uint64_t at, uint32_t n) noexcept nogil:
-    cdef index_entry *e = &j.index[seq & j.mask]
-    e.seq = seq
-    e.at = at
-    e.n = n
-    e.known = True
-
-
-cdef const uint8_t *journal_get(fix_store *st, uint64_t seq, uint32_t *n) noexcept nogil:
-    """From the ring in place, else a copy of what is on disk (which may have to be read)."""
-    cdef journal *j = <journal *>st.self
-    cdef index_entry *e = &j.index[seq & j.mask]
-    cdef const uint8_t *p
-    if e.seq != seq or not e.known or e.at < j.void_before:
-        n[0] = 1
-        return NULL
-    n[0] = e.n
-    if e.n == 0:
-        return NULL
-    if e.at >= j.page.tail and j.page.head - e.at <= j.size:
-        return <const uint8_t *>record_at(j, e.at) + JOURNAL_HEAD
-    if j.disk:
-        pthread_mutex_lock(&j.segments.lock)
-        p = segments_at(&j.segments, e.at, JOURNAL_HEAD + e.n)
-        if p != NULL:
-            memcpy(j.copy, p + JOURNAL_HEAD, e.n)
-        pthread_mutex_unlock(&j.segments.lock)
-        if p != NULL:
-            return j.copy
-    n[0] = 1
-    return NULL
-
-
-cdef bint journal_room(fix_store *st, uint32_t n) noexcept nogil:
-    """A record of n octets and the longest pad before it."""
-    cdef journal *j = <journal *>st.self
-    cdef uint64_t step = 2 * (JOURNAL_HEAD + ((<uint64_t>n + 7) & ~<uint64_t>7)) + RESERVE
-    if not j.disk:
-        return step <= j.size
-    return j.page.head + step - observe(&j.page.drained) <= j.size
-
-
-cdef void journal_renumber(fix_store *st) noexcept nogil:
-    """Write down numbers set by hand; kept messages from next_out on are void."""
-    cdef journal *j = <journal *>st.self
-    cdef uint64_t at = 0, i
-    while not write_record(j, JOURNAL_NUMBERS, j.page.numbers.next_out, j.page.numbers.next_in, NULL, 0, &at):
-        if not drain_now(j):
-            st.stats.refused += 1           # the disk is full or gone: the page alone has the numbers
-            break
-    publish(&j.page.applied, j.page.head)
-    for i in range(j.mask + 1):
-        if j.index[i].seq >= j.page.numbers.next_out:
-            j.index[i].known = False
-
-
-cdef void journal_reset(fix_store *st, int64_t utc_ns) noexcept nogil:
-    cdef journal *j = <journal *>st.self
-    cdef uint64_t at = 0
-    while not write_record(j, JOURNAL_NUMBERS, 1, 1, NULL, 0, &at):
-        if not drain_now(j):
-            st.stats.refused += 1
-            break
-    j.page.numbers.next_in = j.page.numbers.next_out = 1
-    j.page.numbers.created_utc_ns = utc_ns
-    publish(&j.page.applied, j.page.head)
-    j.void_before = j.page.head
-    st.stats.resets += 1
-
-
-cdef void journal_free(fix_store *st) noexcept nogil:
-    free(st)            # the rest is the Journal object's
-
-
-cdef fix_store_ops JOURNAL_OPS
-JOURNAL_OPS.append = journal_append
-JOURNAL_OPS.get = journal_get
-JOURNAL_OPS.room = journal_room
-JOURNAL_OPS.reset = journal_reset
-JOURNAL_OPS.renumber = journal_renumber
-JOURNAL_OPS.free = journal_free
-
-
-# --- the drain thread's side
-
-cdef pthread_mutex_t draining       # one drain at a time, and the list of journals
-cdef journal *served = NULL
-cdef bint running = False
-pthread_mutex_init(&draining, NULL)
-
-
-cdef int drain_part(journal *j, uint64_t head) noexcept nogil:
-    """Write whole records, at most DRAIN_MAX octets, up to the ring's or the segment's end; -> 0 or an errno."""
-    cdef uint64_t at = j.page.drained, end = at, step
-    cdef segment *g
-    cdef journal_record *r
-    cdef int wrong
-    cdef uint64_t room
-    r = record_at(j, at)
-    step = record_step(r)
-    g = &j.segments.at[j.segments.count - 1 if j.segments.count else 0]
-    if j.segments.count == 0 or g.fd < 0 or g.end != at or g.start + j.segments.size - at < step:
-        wrong = segments_rotate(&j.segments, at)
-        if wrong != 0:
-            return wrong
-        segments_prune(&j.segments)
-        g = &j.segments.at[j.segments.count - 1]
-    room = g.start + j.segments.size - at
-    while end < head:
-        r = record_at(j, end)
-        step = record_step(r)
-        if end + step - at > room or end + step - at > DRAIN_MAX and end != at:
-            break
-        record_seal(r)
-        end += step
-        if (end & (j.size - 1)) == 0:
-            break
-    wrong = segments_write(&j.segments, at, <const uint8_t *>record_at(j, at), end - at)
-    if wrong == 0:
-        publish(&j.page.drained, end)
-    return wrong
-
-
-cdef int drain_pass(journal *j, bint sync) noexcept nogil:
-    """Carry on everything published so far; `sync`: and wait until it is on disk. -> 0 or an errno."""
-    cdef uint64_t head = observe(&j.page.head)
-    cdef int wrong
-    cdef fix_numbers numbers
-    while j.page.drained != head:
-        wrong = drain_part(j, head)
-        if wrong != 0:
-            return wrong
-    if j.durability == JOURNAL_PROCESS and not sync:
-        return 0
-    j.idle_ns += IDLE_NS            # passes are that far apart, or more: no clock is read
-    if not sync and j.idle_ns < j.sync_ns:
-        return 0
-    j.idle_ns = 0
-    if j.synced != head:
-        wrong = segments_sync(&j.segments)
-        if wrong != 0:
-            return wrong
-        j.synced = head
-    numbers = j.page.numbers
-    if numbers.next_in != j.numbers_in or numbers.created_utc_ns != j.numbers_created or sync:
-        wrong = numbers_write(&j.segments, &numbers, head)
-        if wrong != 0:
-            return wrong
-        j.numbers_in = numbers.next_in
-        j.numbers_created = numbers.created_utc_ns
-    return 0
-
-
-cdef bint drain(journal *j, bint sync) noexcept nogil:
-    cdef int wrong = drain_pass(j, sync)
-    if wrong != 0:
-        j.drain_errors += 1
-        j.last_errno = wrong
-    return wrong == 0
-
-
-cdef bint drain_now(journal *j) noexcept nogil:
-    """In the caller's thread, synced."""
-    cdef bint done
-    if not j.disk:
-        return False
-    pthread_mutex_lock(&draining)
-    done = drain(j, True)
-    pthread_mutex_unlock(&draining)
-    return done
-
-
-cdef void drain_loop() noexcept nogil:
-    """The drain thread: until no journal is left."""
-    cdef journal *j
-    cdef timespec idle
-    cdef bint more = True
-    idle.tv_sec = 0
-    idle.tv_nsec = IDLE_NS
-    while more:
-        pthread_mutex_lock(&draining)
-        j = served
-        while j != NULL:
-            drain(j, False)
-            j = j.next
-        more = served != NULL
-        if not more:
-            global running
-            running = False
-        pthread_mutex_unlock(&draining)
-        if more:
-            nanosleep(&idle, NULL)
-
-
-def _drain_thread():
-    with nogil:
-        drain_loop()
-
-
-cdef void serve(journal *j):
-    """Give j to the drain thread, which is started if it is not there."""
-    global served, running
-    pthread_mutex_lock(&draining)
-    j.next = served
-    served = j
-    start = not running
-    running = True
-    pthread_mutex_unlock(&draining)
-    if start:
-        threading.Thread(target=_drain_thread, name="fix journal", daemon=True).start()
-
-
-cdef void unserve(journal *j) noexcept nogil:
-    global served
-    cdef journal **at = &served
-    pthread_mutex_lock(&draining)
-    while at[0] != NULL:
-        if at[0] == j:
-            at[0] = j.next
-            break
-        at = &at[0].next
-    pthread_mutex_unlock(&draining)
 
 
 # --- opening
@@ -653,37 +355,3 @@ cdef class Journal(Store):
                         segments=self.j.segments.count, damaged=self.j.segments.damaged,
                         pruned=self.j.segments.pruned, drain_errors=self.j.drain_errors)
         return said
-
-
-# --- a closed journal: nothing is kept, nothing may be sent
-
-cdef bint closed_append(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t n, bint admin,
-                        uint64_t now_ns) noexcept nogil:
-    st.stats.refused += 1
-    return False
-
-
-cdef const uint8_t *closed_get(fix_store *st, uint64_t seq, uint32_t *n) noexcept nogil:
-    n[0] = 1
-    return NULL
-
-
-cdef bint closed_room(fix_store *st, uint32_t n) noexcept nogil:
-    return False
-
-
-cdef void closed_reset(fix_store *st, int64_t utc_ns) noexcept nogil:
-    pass
-
-
-cdef void closed_renumber(fix_store *st) noexcept nogil:
-    pass
-
-
-cdef fix_store_ops CLOSED_OPS
-CLOSED_OPS.append = closed_append
-CLOSED_OPS.get = closed_get
-CLOSED_OPS.room = closed_room
-CLOSED_OPS.reset = closed_reset
-CLOSED_OPS.renumber = closed_renumber
-CLOSED_OPS.free = journal_free

@@ -10,7 +10,8 @@ from libc.string cimport memcpy, memset
 
 from dpdk_py.base cimport Device
 from dpdk_py.device cimport device, device_ops, frame
-from fix.journal cimport Journal, journal
+from fix.journal cimport Journal
+from fix.ring cimport journal
 from fix.segment cimport journal_record, record_step, segment
 from fix.store cimport fix_store, fix_store_ops
 

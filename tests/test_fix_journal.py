@@ -1,6 +1,8 @@
 """The journal: what it brings back after a process died, after a machine did, and after its files were damaged."""
+import errno
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -188,6 +190,37 @@ def test_a_disk_that_does_not_keep_up_refuses_messages(place, monkeypatch):
     with pytest.raises(OSError):
         journal.sync()
     assert journal.get(1) == message(1)
+
+
+def test_a_full_disk_refuses_and_goes_on_when_there_is_room_again(place):
+    """The kernel refuses octets beyond RLIMIT_FSIZE as it refuses them on a full disk, while a segment is made."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with fix.Journal("a", **place) as journal:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))      # octets; a segment has 131,072
+        try:
+            refused = sum(not journal.append(seq, message(seq)) for seq in range(1, 1001))
+            assert 600 < refused < 1000
+            with pytest.raises(OSError) as full:
+                journal.sync()
+            assert full.value.errno in (errno.EFBIG, errno.ENOSPC) and journal.stats()["drain_errors"] > 0
+            assert journal.get(1) == message(1) and journal.next_out == 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, ignored)
+        journal.sync()
+        assert journal.append(1001, message(1001)) and journal.get(1001) == message(1001)
+
+
+def test_the_index_is_bounded_and_the_newest_are_in_it(place):
+    with fix.Journal("a", **dict(place, messages=64)) as journal:
+        for seq in range(1, 501):
+            while not journal.append(seq, message(seq)):
+                journal.sync()
+        kept = [seq for seq in range(1, 501) if journal.get(seq)]
+    assert kept == list(range(437, 501))
+    with fix.Journal("a", **dict(place, messages=64)) as journal:       # and it is when the files are read
+        assert [seq for seq in range(1, 501) if journal.get(seq)] == kept
 
 
 @pytest.mark.parametrize("durability", ["machine", "each"])

@@ -1,0 +1,1 @@
+"""Compiled: a journal's drain thread, for `cimport fix.drain`."""

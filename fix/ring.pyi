@@ -1,0 +1,1 @@
+"""Compiled: a journal's ring, for `cimport fix.ring`."""
