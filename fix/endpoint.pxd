@@ -269,3 +269,8 @@ cdef fix_session *session_new(const fix_session_config *c, fix_store *store, fix
 cdef void session_free(fix_session *s) noexcept nogil
 # acceptors: is this parsed first message a Logon for s?
 cdef bint session_matches(const fix_session *s, fix_msg *m) noexcept nogil
+# ... for our side of s at least, whoever the peer is?
+cdef bint session_is_for(const fix_session *s, fix_msg *m) noexcept nogil
+# Acceptors without a peer yet: the peer is from now on the `n` octets at `p`. Only while disconnected and before anything was
+# sent. False: that can be no CompID.
+cdef bint session_set_peer(fix_session *s, const uint8_t *p, uint32_t n) noexcept nogil

@@ -2,9 +2,9 @@
 
 Everything a session ever needs is allocated here, so that nothing is on the way of a message.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memchr, memcpy, memset, strlen
 
 from fix.encode cimport fix_writer, fix_writer_alloc, fix_writer_free, fix_writer_version
 from fix.message cimport FIX_MAX_MESSAGE, FIX_SLACK, fix_field, fix_find, fix_msg, fix_value
@@ -125,10 +125,24 @@ cdef void session_free(fix_session *s) noexcept nogil:
     free(s)
 
 
+cdef bint session_is_for(const fix_session *s, fix_msg *m) noexcept nogil:
+    cdef const fix_field *target = fix_find(m, 56)
+    return m.MsgType == c'A' and target != NULL and m.fields[0].len == s.begin_len and \
+        same(fix_value(m, &m.fields[0]), s.begin, s.begin_len) and \
+        target.len == s.us_len and same(fix_value(m, target), s.us, s.us_len)
+
+
 cdef bint session_matches(const fix_session *s, fix_msg *m) noexcept nogil:
     cdef const fix_field *sender = fix_find(m, 49)
-    cdef const fix_field *target = fix_find(m, 56)
-    return m.MsgType == c'A' and sender != NULL and target != NULL and m.fields[0].len == s.begin_len and \
-        same(fix_value(m, &m.fields[0]), s.begin, s.begin_len) and \
-        sender.len == s.peer_len and same(fix_value(m, sender), s.peer, s.peer_len) and \
-        target.len == s.us_len and same(fix_value(m, target), s.us, s.us_len)
+    return sender != NULL and sender.len == s.peer_len and same(fix_value(m, sender), s.peer, s.peer_len) and \
+        session_is_for(s, m)
+
+
+cdef bint session_set_peer(fix_session *s, const uint8_t *p, uint32_t n) noexcept nogil:
+    if n == 0 or n > FIX_ID_MAX or memchr(p, 0, n) != NULL:
+        return False
+    memset(s.config.TargetCompID, 0, sizeof(s.config.TargetCompID))
+    memcpy(s.config.TargetCompID, p, n)
+    memset(s.peer, 0, sizeof(s.peer))
+    write_head(s)
+    return True

@@ -11,7 +11,8 @@ _MODULE = {
     "BAD_ORDER": "strategy", "CallbackStrategy": "callback", "Desk": "desk", "Engine": "engine", "GatewayGone": "errors",
     "GatewaySession": "session",
     "MessageView": "python", "NOT_LOGGED_ON": "strategy", "PythonStrategy": "python", "REFUSED": "strategy",
-    "RISK_KILLED": "strategy", "RISK_NOTIONAL": "strategy", "RISK_QTY": "strategy", "RISK_RATE": "strategy", "Seat": "seat",
+    "RISK_KILLED": "strategy", "RISK_NOTIONAL": "strategy", "RISK_OPEN": "strategy", "RISK_PRICE": "strategy",
+    "RISK_QTY": "strategy", "RISK_RATE": "strategy", "Seat": "seat",
     "SENT": "strategy", "Strategy": "strategy", "TOO_LONG": "strategy", "Trace": "trace", "VERDICTS": "strategy",
     "WOULD_BLOCK": "strategy", "WrongThread": "errors",
 }

@@ -134,7 +134,8 @@ def state_of(s: "GatewaySession") -> dict[str, Any]:
     """What `list` says of a session."""
     return {"name": s.name, "role": s.role, "BeginString": s.BeginString, "SenderCompID": s.SenderCompID,
             "TargetCompID": s.TargetCompID, "state": s.state, "enabled": s.enabled, "connected": s.connected,
-            "logged_on": s.logged_on, "next_in": s.next_in, "next_out": s.next_out, "killed": s.killed}
+            "logged_on": s.logged_on, "next_in": s.next_in, "next_out": s.next_out, "killed": s.killed,
+            "open_orders": s.open_orders}
 
 
 def number_of(request: dict[str, Any], key: str) -> int | None:
@@ -303,7 +304,7 @@ class AdminServer:
             raise Refused(f"the request has no command, must be one of {', '.join(COMMANDS)}")
         command = request["command"]
         if command == "list":
-            return {"sessions": self.ask(lambda: [state_of(s) for s in self.engine.sessions])}
+            return {"sessions": self.ask(lambda: [state_of(s) for s in self.engine.sessions if not s.vacant])}
         name = request.get("session")
         if command == "show":
             return {"sessions": self.ask(lambda: [{**state_of(s), "stats": s.stats()} for s in self.named(name)])}
@@ -345,9 +346,9 @@ class AdminServer:
 
     def named(self, name: object) -> list["GatewaySession"]:
         """Sessions of that name; `*` is all of them. In the engine's thread."""
-        found = [s for s in self.engine.sessions if name in ("*", s.name)]
+        found = [s for s in self.engine.sessions if name == "*" or (name == s.name and not s.vacant)]
         if not found:
-            known = ", ".join(s.name for s in self.engine.sessions[:20])
+            known = ", ".join([s.name for s in self.engine.sessions if not s.vacant][:20])
             raise Refused(f"no session is called {name!r}; there is {known or 'none'}")
         return found
 

@@ -8,4 +8,5 @@ cdef class CallbackStrategy(Strategy):
     cdef void *logout_fn
     cdef void *reject_fn
     cdef void *timer_fn
+    cdef void *may_resend_fn
     cdef object keep

@@ -10,6 +10,7 @@ from gateway.strategy cimport (
 
 ctypedef void (*message_fn)(void *ctx, void *session, void *msg, uint64_t now_ns) noexcept nogil
 ctypedef void (*session_fn)(void *ctx, void *session, uint64_t now_ns) noexcept nogil
+ctypedef int (*resend_fn)(void *ctx, void *session, void *msg, uint64_t now_ns) noexcept nogil
 ctypedef void (*timer_fn)(void *ctx, uint64_t now_ns) noexcept nogil
 
 
@@ -17,7 +18,7 @@ cdef class CallbackStrategy(Strategy):
     """See gateway/strategy.pyi."""
 
     def __init__(self, size_t on_message, *, size_t ctx=0, size_t on_logon=0, size_t on_logout=0, size_t on_reject=0,
-                 size_t on_timer=0, object keep=None):
+                 size_t on_timer=0, size_t may_resend=0, object keep=None):
         super().__init__()
         self.ctx = <void *>ctx
         self.message_fn = <void *>on_message
@@ -25,6 +26,7 @@ cdef class CallbackStrategy(Strategy):
         self.logout_fn = <void *>on_logout
         self.reject_fn = <void *>on_reject
         self.timer_fn = <void *>on_timer
+        self.may_resend_fn = <void *>may_resend
         self.keep = keep
 
     cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
@@ -46,6 +48,9 @@ cdef class CallbackStrategy(Strategy):
     cdef void on_timer(self, uint64_t now_ns) noexcept nogil:
         if self.timer_fn != NULL:
             (<timer_fn>self.timer_fn)(self.ctx, now_ns)
+
+    cdef bint may_resend(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        return self.may_resend_fn == NULL or (<resend_fn>self.may_resend_fn)(self.ctx, s, m, now_ns) != 0
 
 
 # -- what they may call

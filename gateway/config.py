@@ -66,6 +66,7 @@ class Config:
     seed: int | None
     exceptions: str
     log: str | None
+    log_ring_octets: int
     admin: bool
     runtime_directory: str | None
     audit_log: str | None
@@ -249,6 +250,10 @@ class _Checker:
         c = self.filled(self.table(self.data, KEYS, ()), KEYS, ())
         if c["ipc"] is not None:
             c["ipc"] = self.outside(c["ipc"])
+            for n, s in enumerate(sessions):
+                if s.keys["AcceptorTemplate"]:
+                    self.wrong(("sessions", n, "AcceptorTemplate"), "AcceptorTemplate cannot be had with [ipc]: strategies "
+                                                                    "outside know sessions by their names")
         sessions = tuple(self.sessions(c.pop("sessions"), c.pop("default")))
         if "sessions" in self.data and not self.data["sessions"]:
             self.wrong(("sessions",), "sessions is empty: a gateway needs at least one")
@@ -271,6 +276,9 @@ def contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[s
     """(key, sentence) for what the keys of one session say against each other; `given` lacks the defaults of `s`."""
     if s["role"] == "initiator" and "host" not in given:
         yield "", "host is missing: an initiator must know the peer's address"
+    if s["role"] == "acceptor" and s["backup_hosts"]:
+        yield "backup_hosts", "backup_hosts are for an initiator"
+    yield from template_contradictions(given, s)
     fixt = s["BeginString"] == "FIXT.1.1"
     if s["DefaultApplVerID"] and not fixt and s["BeginString"]:
         yield "DefaultApplVerID", f"DefaultApplVerID needs BeginString FIXT.1.1, not {s['BeginString']}"
@@ -285,6 +293,24 @@ def contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[s
                                     f"{s['reconnect_max']:g}")
     yield from store_contradictions(given, s)
     yield from checking_contradictions(given, s)
+
+
+def template_contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not s["AcceptorTemplate"]:
+        if s["TargetCompID"] == "*":
+            yield "TargetCompID", "TargetCompID * needs AcceptorTemplate = true"
+        if "template_sessions" in given:
+            yield "template_sessions", "template_sessions needs AcceptorTemplate = true"
+        return
+    if s["role"] == "initiator":
+        yield "AcceptorTemplate", "AcceptorTemplate is for an acceptor"
+    if s["TargetCompID"] not in (None, "*"):
+        yield "TargetCompID", f"TargetCompID is {s['TargetCompID']!r}, must be * in an AcceptorTemplate: any peer"
+    for key in ("FileStorePath", "name"):
+        if s[key] is not None:
+            yield key, f"{key} cannot be had with AcceptorTemplate: its peers are not known beforehand"
+    if s["store"] in ("journal", "none"):
+        yield "store", f"store is {s['store']}, must be memory in an AcceptorTemplate"
 
 
 def store_contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -311,6 +337,14 @@ def checking_contradictions(given: dict[str, Any], s: dict[str, Any]) -> Iterato
         for key in VALIDATION_KEYS:
             if key in given:
                 yield key, f"{key} needs UseDataDictionary = true, or a DataDictionary"
+    for key in ("reference_prices", "price_band_last", "price_symbols"):
+        if key in given and not s["price_band"]:
+            yield key, f"{key} is for a price_band"
+    if s["reference_prices"] and s["price_symbols"] and len(s["reference_prices"]) > s["price_symbols"]:
+        yield "reference_prices", (f"reference_prices has {len(s['reference_prices'])} symbols, price_symbols is "
+                                   f"{s['price_symbols']}")
+    if (s["max_price"] or 0) and (s["min_price"] or 0) > s["max_price"]:
+        yield "min_price", "min_price is above max_price"
     if s["NonStopSession"]:
         for key in HOURS_KEYS:
             if key in given:

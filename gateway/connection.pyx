@@ -7,6 +7,8 @@ the step handles what is due. From then on TCP finishes alone (FIN, TIME-WAIT) a
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fix.endpoint cimport session_is_for, session_set_peer
+from fix.message cimport fix_field, fix_find, fix_msg, fix_value
 from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_parse
 from fix.session cimport (
     FIX_DISCONNECTED, FIX_ESTABLISHED, fix_session, session_abort, session_connected, session_disconnected, session_input, session_logout, session_matches, session_opens_ns, session_poll, session_writable)
@@ -18,8 +20,9 @@ from stack.timer cimport timer_by, timer_cancel, timer_set
 
 from gateway.slab cimport (
     ENGINE_ANONYMOUS, ENGINE_LISTENERS, ENGINE_STOPPING, EV_CONNECT_FAILED, EV_CONNECTED, EV_CONNECTING, LOGON_MAX,
-    anonymous, engine, engine_note, flags_of, listening, message_record, slot)
-from gateway.strategy cimport slot_on_event, slot_on_message
+    anonymous, engine, engine_note, flags_of, listening, message_record, peer_address, slot)
+from gateway.strategy cimport slot_may_resend, slot_on_event, slot_on_message
+from gateway.wire_log cimport file_log_put
 
 
 # -- the way out
@@ -46,6 +49,8 @@ cdef bint wire_commit(void *ctx, const uint8_t *p, uint32_t n, uint64_t now_ns) 
         return False
     if g.e.log.at != NULL:
         log_message(g, True, p, n, now_ns)
+    if g.logged:
+        file_log_put(g, True, p, n, now_ns)
     return True
 
 
@@ -81,6 +86,7 @@ cdef void slot_wire(slot *g) noexcept nogil:
     g.s.app.on_message = slot_on_message
     g.s.app.on_event = slot_on_event
     g.s.app.on_deadline = app_on_deadline
+    g.s.app.may_resend = slot_may_resend
 
 
 # -- the way in
@@ -91,7 +97,20 @@ cdef uint32_t slot_on_text(void *ctx, tcb *c, const uint8_t *p, uint32_t n, uint
     c.rcv_need = g.s.need
     if g.e.log.at != NULL and used:
         log_message(g, False, p, used, now_ns)
+    if g.logged and used:
+        file_log_put(g, False, p, used, now_ns)
     return used
+
+
+cdef void slot_try_later(slot *g, uint64_t now_ns) noexcept nogil:
+    """When and where to connect next: where a Logon was answered again, else to the next host; each round waits longer."""
+    g.connect_ns = now_ns + g.backoff_ns
+    if g.answered:
+        return
+    g.host_at += 1
+    if g.host_at == g.n_hosts:
+        g.host_at = 0
+        g.backoff_ns = min(2 * g.backoff_ns, g.reconnect_max_ns)
 
 
 cdef void slot_let_go(slot *g, uint64_t now_ns) noexcept nogil:
@@ -103,8 +122,7 @@ cdef void slot_let_go(slot *g, uint64_t now_ns) noexcept nogil:
         memset(&c.sink, 0, sizeof(tcp_sink))
     session_disconnected(g.s, now_ns)
     if g.initiator:
-        g.connect_ns = now_ns + g.backoff_ns
-        g.backoff_ns = min(2 * g.backoff_ns, g.reconnect_max_ns)
+        slot_try_later(g, now_ns)
         timer_by(&g.e.due, &g.wake, g.connect_ns)
 
 
@@ -134,14 +152,15 @@ cdef void slot_connect(slot *g, uint64_t now_ns) noexcept nogil:
     sink.ctx = g
     sink.on_text = slot_on_text
     sink.on_event = slot_on_tcp_event
+    cdef peer_address *to = &g.hosts[g.host_at]
     g.stats.connects += 1
-    engine_note(g.e, g.id, EV_CONNECTING, 0)
-    g.c = tcp_connect(g.e.nif, g.host, g.port, 0, &g.e.options, &sink, now_ns)
+    g.answered = False
+    engine_note(g.e, g.id, EV_CONNECTING, g.host_at)
+    g.c = tcp_connect(g.e.nif, to.address, to.port, 0, &g.e.options, &sink, now_ns)
     if g.c == NULL:
         g.stats.connect_failed += 1
         engine_note(g.e, g.id, EV_CONNECT_FAILED, 0)
-        g.connect_ns = now_ns + g.backoff_ns
-        g.backoff_ns = min(2 * g.backoff_ns, g.reconnect_max_ns)
+        slot_try_later(g, now_ns)
     else:
         g.c.user = g
 
@@ -160,38 +179,62 @@ cdef void anonymous_refuse(anonymous *a, uint64_t now_ns) noexcept nogil:
     anonymous_free(a)
 
 
+cdef slot *slot_of_logon(engine *e, uint16_t port, fix_msg *m) noexcept nogil:
+    """The acceptor on `port` that this Logon is for; a vacant one of a template takes a peer nobody knows. NULL: none."""
+    cdef slot *g
+    cdef slot *vacant = NULL
+    cdef const fix_field *sender
+    cdef bint full = False
+    cdef uint32_t i
+    for i in range(e.n_slots):
+        g = &e.slots[i]
+        if g.initiator or not g.enabled or g.port != port:
+            continue
+        if g.vacant:
+            if vacant == NULL and session_is_for(g.s, m):
+                vacant = g
+        elif session_matches(g.s, m):
+            return g
+        full = full or (g.pooled and session_is_for(g.s, m))
+    sender = fix_find(m, 49)
+    if vacant == NULL and full:
+        e.stats.refused_pool += 1
+    if vacant == NULL or sender == NULL or flags_of(e) & ENGINE_STOPPING or \
+            not session_set_peer(vacant.s, fix_value(m, sender), sender.len):
+        return NULL
+    vacant.vacant = False
+    return vacant
+
+
 cdef uint32_t anonymous_on_text(void *ctx, tcb *c, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept nogil:
     """The first message is there or still to come; a Logon(A) of one of our sessions hands the connection to it."""
     cdef anonymous *a = <anonymous *>ctx
     cdef engine *e = a.e
-    cdef slot *g
-    cdef uint32_t i
+    cdef slot *g = NULL
     cdef int verdict = fix_parse(e.msg, p, n)
     if verdict == FIX_PARTIAL and e.msg.need <= LOGON_MAX:
         c.rcv_need = e.msg.need
         return 0
     if verdict == FIX_COMPLETE:
-        for i in range(e.n_slots):
-            g = &e.slots[i]
-            if g.initiator or not g.enabled or g.port != a.port or not session_matches(g.s, e.msg):
-                continue
-            if g.c != NULL or flags_of(e) & ENGINE_STOPPING:
-                e.stats.refused_twice += 1
-                anonymous_refuse(a, now_ns)
-                return n
-            anonymous_free(a)
-            g.c = c
-            c.user = g
-            c.sink.ctx = g
-            c.sink.on_text = slot_on_text
-            c.sink.on_event = slot_on_tcp_event
-            g.stats.connects += 1
-            engine_note(e, g.id, EV_CONNECTED, 0)
-            session_connected(g.s, now_ns)
-            return slot_on_text(g, c, p, n, now_ns)
-    e.stats.refused_logon += 1
-    anonymous_refuse(a, now_ns)
-    return n
+        g = slot_of_logon(e, a.port, e.msg)
+    if g == NULL:
+        e.stats.refused_logon += 1
+        anonymous_refuse(a, now_ns)
+        return n
+    if g.c != NULL or flags_of(e) & ENGINE_STOPPING:
+        e.stats.refused_twice += 1
+        anonymous_refuse(a, now_ns)
+        return n
+    anonymous_free(a)
+    g.c = c
+    c.user = g
+    c.sink.ctx = g
+    c.sink.on_text = slot_on_text
+    c.sink.on_event = slot_on_tcp_event
+    g.stats.connects += 1
+    engine_note(e, g.id, EV_CONNECTED, 0)
+    session_connected(g.s, now_ns)
+    return slot_on_text(g, c, p, n, now_ns)
 
 
 cdef void anonymous_on_event(void *ctx, tcb *c, int event, uint64_t now_ns) noexcept nogil:

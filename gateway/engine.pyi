@@ -1,5 +1,5 @@
 """The process: one thread, one device, one stack, its sessions and strategies."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -53,6 +53,8 @@ class Engine:
     @property
     def now_ns(self) -> int: ...                # time of the last step
     @property
+    def max_sessions(self) -> int: ...          # as given at construction
+    @property
     def utc_offset_ns(self) -> int: ...
     @property
     def deadline_ns(self) -> int | None: ...    # when a step has something to do without a frame; None: never
@@ -78,19 +80,32 @@ class Engine:
                     port: int, host: str | None = None, name: str | None = None, BeginString: str = "FIX.4.4",
                     HeartBtInt: int = 30, ResetOnLogon: bool = False, reconnect_s: float = 1.0,
                     reconnect_max_s: float = 30.0, logon_timeout_s: float = 10.0, store: Store | None = None,
+                    backup_hosts: Sequence[tuple[str, int]] = (),
                     validator: Validator | None = None, schedule: Schedule | None = None,
                     max_order_qty: int = 0, max_notional_e8: int = 0, max_orders_per_second: int = 0,
+                    min_price_e8: int = 0, max_price_e8: int = 0, price_band: float = 0, price_band_last: bool = True,
+                    price_symbols: int = 1024, bypass_allowed: bool = False, max_open_orders: int = 0,
                     store_octets: int = ..., store_messages: int = ..., next_in: int = 1, next_out: int = 1,
                     **more: Any) -> GatewaySession:
         """A FIX session. role "initiator" connects to host:port and again after a loss (backoff doubles from
         reconnect_s to reconnect_max_s); "acceptor" waits on `port`, where the Logon(A)'s CompIDs choose the session.
+        backup_hosts, (address, port) each, are tried in turn where no Logon is answered, the wait grows with each round.
 
         next_in, next_out: the MsgSeqNum expected and the next of ours, where the session does not begin anew.
-        Limits of 0 are no limits. store None: in memory; a fix.Journal survives the process. validator: received
-        messages are checked against its dictionary. schedule: hours outside which the session is not open.
+        Limits of 0 are no limits. price_band: percent that an order's price may lie off its symbol's reference, which is
+        the last trade's (price_band_last) or what GatewaySession.reference_price said, for price_symbols symbols at most;
+        an order without a reference is refused. bypass_allowed: orders may say that they are not to be judged.
+        store None: in memory; a fix.Journal survives the process. validator: received messages are checked against its
+        dictionary. schedule: hours outside which the session is not open.
         Further keywords go to the session's configuration (`fix.Session` names them). Raises ValueError for a
         duplicate or impossible session, RuntimeError when
         `sessions` are in use.
+        """
+    def add_template(self, SenderCompID: str, *, strategy: Strategy | None, pool: int, port: int,
+                     **keywords: Any) -> list[GatewaySession]:
+        """A template of acceptors on `port`: whoever logs on to SenderCompID and is no session's peer gets one of `pool`
+        sessions, made now, and keeps it with its numbers as long as the engine lives. Then further peers are refused and
+        counted (engine_refused_pool). Keywords as add_session's; stores are in memory.
         """
     def step(self, now_ns: int | None = None) -> bool:
         """One turn of the loop at `now_ns` (None: the clock). True: something was done.

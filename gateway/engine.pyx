@@ -4,38 +4,33 @@ An engine belongs to one thread: the one that calls run() or, first, step(). sto
 Signals: while run() runs in the main thread, C handlers turn SIGINT and SIGTERM into the flag that stop() sets, so the
 loop never takes the GIL to look for them.
 """
-import array
 import collections
-import ipaddress
-import itertools
 import logging
 import sys
 import threading
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from dpdk_py.base cimport Device
 from fix.encode cimport fix_writer, fix_writer_alloc, fix_writer_free
 from fix.message cimport fix_msg
 from fix.parse cimport fix_msg_alloc, fix_msg_free
-from fix.session cimport (
-    FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new, session_renumber,
-    session_schedule)
-from fix.store cimport Store, fix_store, memory_store_new, store_free
-from fix.validate cimport Validator, fix_check
+from fix.session cimport session_free
+from fix.store cimport fix_store, store_free
 from stack.face cimport Stack
 from stack.netif cimport netif_deadline, netif_start
 from stack.timer cimport timer_init, timer_set, timer_slot, timers_init, timers_next
 
 from gateway.clock cimport clock_ns, clock_utc_offset_ns
-from gateway.connection cimport engine_listen, slot_abort, slot_wire
+from gateway.connection cimport slot_abort
 from gateway.loop cimport engine_run, engine_step
-from gateway.session cimport GatewaySession, configure, copy_id
+from gateway.risk cimport risk_free
+from gateway.session cimport GatewaySession
 from gateway.slab cimport (
     ENGINE_ANONYMOUS, ENGINE_CALLS, ENGINE_ERROR, ENGINE_STOP, ENGINE_STOPPED, ENGINE_STOPPING, ENGINE_STRATEGIES,
-    EV_STRATEGY_DISABLED, NEEDS_PYTHON, WAKE_ANONYMOUS, WAKE_SLOT, WAKE_STRATEGY, engine, engine_event, engine_note,
+    EV_STRATEGY_DISABLED, NEEDS_PYTHON, WAKE_ANONYMOUS, WAKE_STRATEGY, engine, engine_event, engine_note,
     flag_clear, flag_set, flags_of, message_record, slot, strategy_slot)
 from gateway.python cimport PythonStrategy
 from gateway.strategy cimport Strategy
@@ -43,7 +38,8 @@ from gateway.thread cimport pin, signals_give, signals_take, unpin
 from gateway.trace cimport TRACE_ALL, Trace
 
 from gateway.errors import WrongThread
-from gateway.session import VERSIONS
+from gateway.session import VERSIONS        # noqa: F401  here for those who know it from here
+from gateway.slots import new_session
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept nogil
@@ -60,7 +56,6 @@ cdef enum:
     LOOK_NS = 100_000_000           # how often a run looks whether a callback of the stack's Python face has raised
     TRACEBACKS_A_SECOND = 10
     GIL_SLICE_NS = 50_000
-    WINDOWS = 1000                  # of a schedule, worked out when the session is added: daily ones last for 2.7 years
 
 
 cdef dict counters(dict found, str prefix):
@@ -71,14 +66,6 @@ cdef object idle_code(str idle):
     if idle not in ("spin", "yield", "sleep"):
         raise ValueError(f"idle is {idle!r}, must be 'spin', 'yield' or 'sleep'")
     return ("spin", "yield", "sleep").index(idle)
-
-
-def window_table(schedule, int64_t utc_ns):
-    """The next WINDOWS windows of a fix.Schedule as one array: from, to, from, to ..."""
-    table = array.array("q")
-    for begin, end in itertools.islice(schedule.windows(utc_ns), WINDOWS):
-        table.extend((begin, end))
-    return table
 
 
 cdef class Engine:
@@ -155,6 +142,7 @@ cdef class Engine:
         for i in range(e.n_slots):
             st = e.slots[i].s.store
             session_free(e.slots[i].s)
+            risk_free(&e.slots[i].risk)
             if e.slots[i].own_store:
                 store_free(st)
         if e.msg != NULL:
@@ -188,6 +176,11 @@ cdef class Engine:
     def now_ns(self):
         self.open_()
         return self.e.now_ns
+
+    @property
+    def max_sessions(self):
+        self.open_()
+        return self.e.max_slots
 
     @property
     def utc_offset_ns(self):
@@ -236,104 +229,23 @@ cdef class Engine:
         self.strategies.append(added)
         return added
 
-    def add_session(self, SenderCompID, TargetCompID, *, strategy, str role, int port, host=None, str name=None,
-                    str BeginString="FIX.4.4", int HeartBtInt=30, bint ResetOnLogon=False, double reconnect_s=1.0,
-                    double reconnect_max_s=30.0, double logon_timeout_s=10.0, Store store=None, Validator validator=None, schedule=None,
-                    int64_t max_order_qty=0,
-                    int64_t max_notional_e8=0, uint32_t max_orders_per_second=0, uint32_t store_octets=1 << 22,
-                    uint32_t store_messages=1 << 14, uint64_t next_in=1, uint64_t next_out=1, **more):
-        cdef fix_session_config config
-        cdef slot *g
-        cdef fix_store *st
-        cdef const int64_t[::1] windows = None
-        cdef GatewaySession session
+    def add_session(self, SenderCompID, TargetCompID, *, strategy, **keywords):
         self.mine()
-        if self.e.n_slots == self.e.max_slots:
-            raise RuntimeError(f"all {self.e.max_slots} sessions of this engine are in use")
-        if role not in ("initiator", "acceptor"):
-            raise ValueError(f"role is {role!r}, must be 'initiator' or 'acceptor'")
-        if not 0 < port < 65536:
-            raise ValueError(f"port is {port}, must be 1 to 65535")
-        if BeginString not in VERSIONS:
-            raise ValueError(f"BeginString is {BeginString!r}, must be one of {', '.join(VERSIONS)}")
-        if HeartBtInt < 0:
-            raise ValueError(f"HeartBtInt is {HeartBtInt}, must be 0 or more")
-        if not 0 < reconnect_s <= reconnect_max_s:
-            raise ValueError(f"reconnect_s is {reconnect_s}, must be above 0 and at most reconnect_max_s {reconnect_max_s}")
-        if role == "initiator" and host is None:
-            raise ValueError("an initiator needs the host to connect to")
-        if next_in < 1 or next_out < 1:
-            raise ValueError(f"next_in and next_out are {next_in} and {next_out}, must be 1 or more")
         if strategy is not None and not any(strategy is known for known in self.strategies):
             raise ValueError(f"{strategy!r} is no strategy of this engine, see add_strategy")
-        fix_session_config_init(&config)
-        config.role = FIX_INITIATOR if role == "initiator" else FIX_ACCEPTOR
-        config.version = VERSIONS[BeginString]
-        copy_id(config.SenderCompID, SenderCompID, "SenderCompID")
-        copy_id(config.TargetCompID, TargetCompID, "TargetCompID")
-        config.HeartBtInt = HeartBtInt
-        config.reset_on_logon = ResetOnLogon
-        config.logon_timeout_ns = <uint64_t>(logon_timeout_s * 1e9)
-        configure(&config, more)
-        for other in self.sessions:
-            if (other.SenderCompID, other.TargetCompID, other.BeginString, other.role) == (
-                    SenderCompID, TargetCompID, BeginString, role):
-                raise ValueError(f"session {other.name} has these CompIDs already")
-        g = &self.e.slots[self.e.n_slots]
-        memset(g, 0, sizeof(slot))
-        if store is not None and any((<GatewaySession>other).kept[0] is store for other in self.sessions):
-            raise ValueError("a store belongs to one session")
-        g.own_store = store is None
-        st = memory_store_new(store_octets, store_messages) if store is None else store.st
-        g.s = session_new(&config, st, self.e.msg, self.e.w) if st != NULL else NULL
-        if g.s == NULL:
-            if g.own_store:
-                store_free(st)
-            raise MemoryError("no memory for a session")
-        if validator is not None:
-            g.s.check = fix_check
-            g.s.check_tables = validator.rules
-        g.e = self.e
-        g.id = self.e.n_slots
-        g.strategy = <void *>strategy if strategy is not None else NULL
-        g.initiator = role == "initiator"
-        g.enabled = True
-        g.port = <uint16_t>port
-        g.host = 0 if host is None else int(ipaddress.IPv4Address(host))
-        g.reconnect_ns = g.backoff_ns = <uint64_t>(reconnect_s * 1e9)
-        g.reconnect_max_ns = <uint64_t>(reconnect_max_s * 1e9)
-        g.time_digits = 3 if config.version >= 42 else 0
-        g.risk.max_order_qty = max_order_qty
-        g.risk.max_notional_e8 = max_notional_e8
-        g.risk.max_orders_per_second = max_orders_per_second
-        g.s.user = g
-        g.s.utc_offset_ns = &self.e.utc_offset_ns
-        if self.e.trace != NULL and self.e.trace.mode == TRACE_ALL:
-            g.s.trace = self.e.trace.mark
-        timer_init(&g.wake, g, WAKE_SLOT)
-        slot_wire(g)
-        kept_windows = None
-        if schedule is not None:
-            kept_windows = window_table(schedule, <int64_t>self.e.now_ns + self.e.utc_offset_ns)
-            windows = kept_windows
-            session_schedule(g.s, &windows[0], <uint32_t>(len(kept_windows) // 2), self.e.now_ns)
-        if next_in != 1 or next_out != 1:
-            session_renumber(g.s, next_in, next_out)
-        if not g.initiator and not engine_listen(self.e, g.port):
-            session_free(g.s)
-            if g.own_store:
-                store_free(st)
-            raise ValueError(f"port {port} is taken, or too many ports are listened on")
-        self.e.n_slots += 1
-        if g.initiator:
-            timer_set(&self.e.due, &g.wake, 0)
-        session = GatewaySession.__new__(GatewaySession)
-        session.g = g
-        session.kept = (store, validator, kept_windows)
-        session.name = name or f"{SenderCompID}->{TargetCompID}"
-        g.handle = <void *>session
-        self.sessions.append(session)
-        return session
+        return new_session(<size_t>self.e, self.sessions, strategy, SenderCompID, TargetCompID, **keywords)
+
+    def add_template(self, SenderCompID, *, strategy, int pool, **keywords):
+        self.mine()
+        if not 1 <= pool <= <int64_t>self.e.max_slots - <int64_t>self.e.n_slots:
+            raise ValueError(f"pool is {pool}, must be 1 to the {self.e.max_slots - self.e.n_slots} sessions that are left")
+        if strategy is not None and not any(strategy is known for known in self.strategies):
+            raise ValueError(f"{strategy!r} is no strategy of this engine, see add_strategy")
+        for name in ("role", "host", "backup_hosts", "store", "name"):
+            if name in keywords:
+                raise ValueError(f"{name} is nothing a template of acceptors can have")
+        return [new_session(<size_t>self.e, self.sessions, strategy, SenderCompID, "*", role="acceptor", vacant=True,
+                            **keywords) for _ in range(pool)]
 
     # -- running
 
@@ -552,6 +464,7 @@ cdef class Engine:
         self.open_()
         found = counters(dict(self.e.stats), "engine_")
         found["engine_messages_lost"] = self.e.log.lost
+        found["engine_file_log_lost"] = self.e.file_log_lost
         found.update(counters(self.device.stats(), "device_"))
         for session in self.sessions:
             for name, value in counters(session.stats(), "session_").items():

@@ -13,7 +13,8 @@
 enum fixwire_verdict {
     FIXWIRE_SENT = 0, FIXWIRE_NOT_LOGGED_ON, FIXWIRE_WOULD_BLOCK, FIXWIRE_TOO_LONG, FIXWIRE_BAD_ORDER, FIXWIRE_RISK_QTY,
     FIXWIRE_RISK_NOTIONAL, FIXWIRE_RISK_RATE, FIXWIRE_RISK_KILLED, FIXWIRE_REFUSED,
-    FIXWIRE_MALFORMED, FIXWIRE_STALE, FIXWIRE_DUPLICATE, FIXWIRE_TOO_MANY_OPEN, FIXWIRE_NOT_YOURS, FIXWIRE_NO_SESSION
+    FIXWIRE_MALFORMED, FIXWIRE_STALE, FIXWIRE_DUPLICATE, FIXWIRE_TOO_MANY_OPEN, FIXWIRE_NOT_YOURS, FIXWIRE_NO_SESSION,
+    FIXWIRE_RISK_PRICE, FIXWIRE_RISK_OPEN
 };
 
 /* Texts are read before the call returns. Length 0 with a pointer: NUL-terminated. Zero the rest. */
@@ -25,6 +26,7 @@ typedef struct fixwire_order {
     int64_t OrderQty;
     int64_t Price_e8;               /* 101.5 is 10150000000 */
     char Side, OrdType, TimeInForce, HandlInst;
+    char Bypass;                    /* not 0: only the kill switch is asked, where the session allows that */
 } fixwire_order;
 
 typedef struct fixwire_api {

@@ -153,6 +153,26 @@ def host(v: Any) -> str:
 HOST = Check(host, "IPv4 address")
 
 
+def hosts(v: Any) -> tuple[tuple[str, int | None], ...]:
+    """-> (address, port or None) each"""
+    if not isinstance(v, list) or len(v) > 7:
+        raise Wrong('must be a list of at most 7, as in ["10.0.0.9", "10.0.0.10:9877"]')
+    found = []
+    for one in v:
+        name, colon, port = string(one).partition(":")
+        if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            raise Wrong(f"{one} must have a port from 1 to 65535")
+        found.append((host(name), int(port) if colon else None))
+    return tuple(found)
+
+
+def references(v: Any) -> dict[str, int]:
+    """-> e8 by symbol"""
+    if not isinstance(v, dict):
+        raise Wrong("must be a table of prices, as in {ABC = 101.5}")
+    return {string(symbol): amount()(price) for symbol, price in v.items()}
+
+
 def strategy(v: Any) -> str:
     module, colon, name = string(v).rpartition(":")
     if not colon or not name.isidentifier() or not module or (
@@ -267,6 +287,8 @@ KEYS: dict[str, Key] = {
                       "after an exception in a Python strategy: go on, disable it, or stop the gateway cleanly",
                       default="continue"),
     "log": Key(PATH, "file that messages of the gateway are appended to", unset="standard error"),
+    "log_ring_octets": Key(integer(65_536, 1 << 34), "room between the engine and the thread that writes message logs; what "
+                           "finds none is not logged, and counted", default=1 << 22),
     "admin": Key(BOOLEAN, "serve `fixwire session` on a Unix socket of the owner's", default=True),
     "runtime_directory": Key(PATH, "directory of that socket, 0700",
                              unset="$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/fixwire or /tmp/fixwire-UID"),
@@ -296,6 +318,11 @@ SESSION_KEYS: dict[str, Key] = {
     "name": Key(COMP_ID, "what logs and `fixwire session` call it", argument="name", unset="SenderCompID->TargetCompID"),
     # where
     "host": Key(HOST, "the peer's address (initiator)", unset="none"),
+    "backup_hosts": Key(Check(hosts, "list of `IP` or `IP:PORT`, at most 7"), "tried in turn while no Logon is answered; "
+                        "the wait of ReconnectInterval grows with each round", default=()),
+    "AcceptorTemplate": Key(BOOLEAN, "an acceptor with TargetCompID `*`: whoever logs on to SenderCompID gets one of "
+                            "`template_sessions` sessions, which are made at the start, and keeps it", default=False),
+    "template_sessions": Key(integer(1, 4096), "see AcceptorTemplate; further peers are refused and counted", default=16),
     "port": Key(integer(1, 65_535), "the peer's port (initiator) or ours (acceptor)", required=True),
     # logon and logout
     "HeartBtInt": Key(integer(0, 86_400), "seconds between heartbeats, 0 for none", default=30),
@@ -343,6 +370,7 @@ SESSION_KEYS: dict[str, Key] = {
     "segment_octets": Key(integer(131_072, 1 << 40), "size of one journal file, a multiple of 8", default=1 << 24),
     "keep_segments": Key(integer(2, 1000), "journal files that are kept; older ones are deleted", default=64),
     "store_messages": Key(integer(1, 1 << 26), "newest messages that can be sent again", default=1 << 16),
+    "FileLogPath": Key(PATH, "directory of message and event logs in QuickFIX's format", unset="none are written"),
     "store_octets": Key(integer(1024, 1 << 31), "octets of them, where the store is memory", default=1 << 22),
     # what is checked
     "CheckCompID": Key(BOOLEAN, "CompIDs of every message must be the session's", default=True, argument="check_comp_id"),
@@ -371,6 +399,19 @@ SESSION_KEYS: dict[str, Key] = {
     "max_order_qty": Key(integer(0, 2**62), "largest OrderQty(38) of an order, 0 for any", default=0,
                          argument="max_order_qty"),
     "max_notional": Key(amount(), "largest OrderQty(38) times Price(44), 0 for any", default=0, argument="max_notional_e8"),
+    "min_price": Key(amount(), "lowest Price(44) of an order", default=0, argument="min_price_e8"),
+    "max_price": Key(amount(), "highest Price(44) of an order, 0 for any", default=0, argument="max_price_e8"),
+    "price_band": Key(number(0, 1000, "percent"), "how far a Price(44) may lie off its symbol's reference, 0 for any; "
+                      "without a reference an order is refused", default=0.0, argument="price_band"),
+    "reference_prices": Key(Check(references, "table, as in `{ABC = 101.5}`"), "references at the start; a strategy sets "
+                            "them with session.reference_price", default={}),
+    "price_band_last": Key(BOOLEAN, "each LastPx(31) of an execution becomes its symbol's reference", default=True,
+                           argument="price_band_last"),
+    "price_symbols": Key(integer(1, 1 << 20), "symbols that can have a reference", default=1024, argument="price_symbols"),
+    "max_open_orders": Key(integer(0, 1 << 20), "orders of this run that no execution report said are done, 0 for any "
+                           "number; a ClOrdID may then have 32 characters at most", default=0, argument="max_open_orders"),
+    "bypass_allowed": Key(BOOLEAN, "an order may say bypass_risk, which leaves only the kill switch; counted",
+                          default=False, argument="bypass_allowed"),
     "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders, 0 for any number", default=0,
                                  argument="max_orders_per_second"),
 }

@@ -18,6 +18,7 @@ cdef class PythonStrategy(Strategy):
     cdef readonly str on_error
     cdef readonly object last_error
     cdef object _on_start, _on_logon, _on_message, _on_reject, _on_timer, _on_logout, _on_stop, _on_verdict, _on_lost
+    cdef object _may_resend
     cdef list pending
     cdef MessageView view
     cdef void failed(self, object exc, str where)

@@ -142,6 +142,7 @@ cdef class PythonStrategy(Strategy):
         self._on_stop = getattr(target, "on_stop", None)
         self._on_verdict = getattr(target, "on_verdict", None)
         self._on_lost = getattr(target, "on_lost", None)
+        self._may_resend = getattr(target, "may_resend", None)
 
     cdef void on_start(self, uint64_t now_ns) noexcept nogil:
         with gil:
@@ -189,6 +190,22 @@ cdef class PythonStrategy(Strategy):
         with gil:
             if self._on_lost is not None:
                 self.call(self._on_lost, count, "on_lost")
+
+    cdef bint may_resend(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        """An exception is no: what cannot be judged is not sent a second time."""
+        cdef bint may = True
+        with gil:
+            if self._may_resend is not None:
+                may = False
+                self.view.m = m
+                self.view.shown += 1
+                self.view.now_ns = now_ns
+                try:
+                    may = bool(self._may_resend(<object>(<slot *>s.user).handle, self.view))
+                except BaseException as exc:
+                    self.failed(exc, "may_resend")
+                self.view.m = NULL
+        return may
 
     cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept:
         cdef fix_msg *outer = self.view.m      # a callback inside a callback does not happen, but would be right

@@ -7,14 +7,13 @@ import argparse
 import contextlib
 import logging
 import os
-import queue
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli import Mistake
 from gateway.config import Config, ConfigError, load
-from gateway.sessions import SessionMaker
+from gateway.eventlog import EventLog
+from gateway.sessions import SessionMaker, sessions_needed
 
 if TYPE_CHECKING:
     from dpdk_py.base import Device
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from gateway.engine import Engine
 
 log = logging.getLogger("fixwire.gateway")
-EVENTS_S = 0.2      # how often session events are taken from the engine for the log
-
-Event = tuple[int, str, str, int]
-
 
 def main(args: argparse.Namespace) -> int:
     """0 after a clean stop, 1 when a strategy's exception stopped the gateway, 2 for what cannot run."""
@@ -57,14 +52,16 @@ def run(config: Config) -> int:
         try:
             engine = opened.enter_context(Engine(
                 device, config.address, gateway=config.gateway, seed=config.seed, idle=config.idle,
-                sessions=len(config.sessions), connections=4 * len(config.sessions) + 64))
+                sessions=sessions_needed(config), connections=4 * sessions_needed(config) + 64))
         except ValueError as e:
             raise Mistake(f"{config.path}: {e}") from None
         desk = open_desk(engine, config, strategy, opened)
-        SessionMaker(engine, config, stores).add_all(strategy if desk is None else desk)
+        logs = opened.enter_context(contextlib.ExitStack())
+        maker = SessionMaker(engine, config, stores, logs)
+        maker.add_all(strategy if desk is None else desk)
         if desk is not None:
             let_in(desk, config)
-        events = opened.enter_context(EventLog(engine))
+        events = opened.enter_context(EventLog(engine, maker.logged))
         admin = serve_admin(engine, config, opened)
         # said by the engine's thread, once a signal would be heard
         engine.submit(log.info, "gateway on %s as %s, %d sessions, %s, %s", config.device, config.address,
@@ -148,45 +145,3 @@ def open_configured(config: Config) -> "Device":
         raise Mistake(f"{config.path}: device {config.device}: {e}") from None
     except ValueError as e:
         raise Mistake(f"{config.path}: {e}") from None
-
-
-class EventLog:
-    """A thread that logs session events: the engine's thread only hands them over, between two steps."""
-
-    def __init__(self, engine: "Engine") -> None:
-        self.engine = engine
-        self.taken: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.work, name="events", daemon=True)
-
-    def __enter__(self) -> "EventLog":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    def take(self) -> None:
-        """In the engine's thread."""
-        self.taken.put(self.engine.events())
-
-    def work(self) -> None:
-        while not self.ended.wait(EVENTS_S):
-            with contextlib.suppress(RuntimeError):     # 1,024 calls are waiting: the engine is busy, next time then
-                self.engine.submit(self.take)
-            while not self.taken.empty():
-                self.write(self.taken.get())
-
-    def write(self, events: list[Event] | None) -> None:
-        for _, session, event, reason in events or []:
-            log.info("session %s: %s%s", session, event, f" (reason {reason})" if reason else "")
-
-    def stop(self) -> None:
-        """Log what is left. The engine does not run any more."""
-        if self.ended.is_set():
-            return
-        self.ended.set()
-        self.thread.join()
-        while not self.taken.empty():
-            self.write(self.taken.get())
-        self.write(self.engine.events())

@@ -137,7 +137,7 @@ cdef class Seat:
         g.carry = seat_carry
         session = GatewaySession.__new__(GatewaySession)
         session.g = g
-        session.name = known["name"]
+        session.given_name = known["name"]
         g.handle = <void *>session
         self.sessions.append(session)
         self.e.n_slots += 1

@@ -5,7 +5,7 @@ from gateway.slab cimport slot
 
 cdef class GatewaySession:
     cdef slot *g                # NULL once the engine is closed
-    cdef readonly str name
+    cdef str given_name         # None: made of the CompIDs
     cdef object engine          # weak: the engine owns us
     cdef object kept            # store, validator and windows that the fix_session points into
     cdef int live(self) except -1

@@ -47,16 +47,28 @@ class GatewaySession:
     @property
     def last_token(self) -> int: ...            # in a process of its own: of the newest order, see Strategy.on_verdict
     @property
+    def open_orders(self) -> int: ...           # with max_open_orders: ours that no report said are done; replacements count
+    @property
     def killed(self) -> bool: ...               # True: every order is refused with RISK_KILLED
     @killed.setter
     def killed(self, value: bool) -> None: ...
+    @property
+    def vacant(self) -> bool: ...               # of a template's pool, and nobody has logged on to it yet
+    @property
+    def host(self) -> str | None: ...           # the address an initiator connects to now
+    def reference_price(self, Symbol: str | bytes, price_e8: int) -> bool:
+        """The price around which orders in Symbol must lie, for the session's price_band. -> False where it has none,
+        price_e8 is not above 0, or price_symbols others have one."""
     def order_new(self, Symbol: str | bytes, Side: str | bytes, OrderQty: int, Price_e8: int = 0,
                   ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2", TimeInForce: str | bytes | None = "0",
-                  Account: str | bytes | None = None) -> int:
-        """Send a NewOrderSingle(D). -> verdict"""
+                  Account: str | bytes | None = None, bypass_risk: bool = False) -> int:
+        """Send a NewOrderSingle(D). -> verdict
+
+        bypass_risk: only the kill switch is asked, where the session was made with bypass_allowed; counted."""
     def order_replace(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int,
                       Price_e8: int = 0, ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2",
-                      TimeInForce: str | bytes | None = "0", Account: str | bytes | None = None) -> int:
+                      TimeInForce: str | bytes | None = "0", Account: str | bytes | None = None,
+                      bypass_risk: bool = False) -> int:
         """Send an OrderCancelReplaceRequest(G). -> verdict"""
     def order_cancel(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int = 0,
                      ClOrdID: int | str | bytes = 0) -> int:

@@ -1,4 +1,6 @@
 """GatewaySession: orders, state and counters of one session for Python. See gateway/session.pyi."""
+import ipaddress
+
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -11,6 +13,7 @@ from fix.session cimport (
 from stack.timer cimport timer_set
 
 from gateway.connection cimport slot_leave
+from gateway.risk cimport risk_open, risk_reference
 from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, order_new, order_refused, order_replace
 
 from gateway.errors import WrongThread
@@ -183,6 +186,22 @@ cdef class GatewaySession:
         return 0
 
     @property
+    def name(self):
+        if self.given_name is not None or self.g == NULL:
+            return self.given_name or "of a closed engine"
+        return f"{self.SenderCompID}->{self.TargetCompID}"
+
+    @property
+    def vacant(self):
+        self.live()
+        return bool(self.g.vacant)
+
+    @property
+    def host(self):
+        self.live()
+        return None if self.g.n_hosts == 0 else str(ipaddress.IPv4Address(self.g.hosts[self.g.host_at].address))
+
+    @property
     def BeginString(self):
         self.live()
         return BEGIN_STRINGS[self.g.s.config.version]
@@ -254,6 +273,11 @@ cdef class GatewaySession:
         return self.g.token
 
     @property
+    def open_orders(self):
+        self.live()
+        return risk_open(&self.g.risk)
+
+    @property
     def killed(self):
         self.live()
         return bool(self.g.risk.killed)
@@ -263,8 +287,15 @@ cdef class GatewaySession:
         self.change()
         self.g.risk.killed = value
 
+    def reference_price(self, Symbol, int64_t price_e8):
+        cdef object symbol = octets_of(Symbol, "Symbol")
+        cdef uint32_t n = 0
+        cdef const char *p = octets_at(symbol, &n)
+        self.change()
+        return bool(risk_reference(self.g.s, p, n, price_e8))
+
     def order_new(self, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2", TimeInForce="0",
-                  Account=None):
+                  Account=None, bint bypass_risk=False):
         cdef order o
         cdef object symbol = octets_of(Symbol, "Symbol"), account, clordid
         self.change()
@@ -275,6 +306,7 @@ cdef class GatewaySession:
         o.Price_e8 = Price_e8
         o.OrdType = char_of(OrdType, "OrdType")
         o.TimeInForce = 0 if TimeInForce is None else char_of(TimeInForce, "TimeInForce")
+        o.Bypass = bypass_risk
         if type(ClOrdID) is int:
             o.ClOrdID = ClOrdID
         else:
@@ -286,7 +318,7 @@ cdef class GatewaySession:
         return order_new(self.g.s, &o, self.g.e.now_ns)
 
     def order_replace(self, OrigClOrdID, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2",
-                      TimeInForce="0", Account=None):
+                      TimeInForce="0", Account=None, bint bypass_risk=False):
         cdef order o
         cdef object symbol = octets_of(Symbol, "Symbol"), orig = octets_of(OrigClOrdID, "OrigClOrdID")
         cdef object account, clordid
@@ -299,6 +331,7 @@ cdef class GatewaySession:
         o.Price_e8 = Price_e8
         o.OrdType = char_of(OrdType, "OrdType")
         o.TimeInForce = 0 if TimeInForce is None else char_of(TimeInForce, "TimeInForce")
+        o.Bypass = bypass_risk
         if type(ClOrdID) is int:
             o.ClOrdID = ClOrdID
         else:

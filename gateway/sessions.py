@@ -1,6 +1,6 @@
 """Sessions of a checked configuration: stores, dictionaries and hours are made, then everything goes to Engine.add_session.
 
-Journals are opened here and closed by whoever owns the ExitStack, after the engine.
+Journals are opened here and closed by whoever owns the ExitStack of stores, after the engine; message logs before it.
 """
 import contextlib
 import os
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fix import Schedule, Store, Validator
     from fix.dictionary import Dictionary
     from gateway.engine import Engine
+    from gateway.filelog import FileLog
     from gateway.session import GatewaySession
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.")
@@ -22,8 +23,11 @@ PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 class SessionMaker:
     """Makes the sessions of one configuration; equal dictionaries are compiled once."""
 
-    def __init__(self, engine: "Engine", config: Config, opened: contextlib.ExitStack) -> None:
-        self.engine, self.config, self.opened = engine, config, opened
+    def __init__(self, engine: "Engine", config: Config, stores: contextlib.ExitStack,
+                 logs: contextlib.ExitStack) -> None:
+        self.engine, self.config, self.stores, self.logs = engine, config, stores, logs
+        self.filelog: FileLog | None = None
+        self.logged: list[tuple[GatewaySession, str]] = []     # with the directories of their logs
         self.directory = os.path.dirname(os.path.abspath(config.path))
         self.validators: dict[tuple[Any, ...], Validator] = {}
 
@@ -35,20 +39,41 @@ class SessionMaker:
         for s in self.config.sessions:
             self.add(s, known)
 
-    def add(self, s: SessionConfig, strategy: Any) -> "GatewaySession":
-        """The session of table `s`. Mistake, with file:line, for what this machine cannot do."""
+    def add(self, s: SessionConfig, strategy: Any) -> "list[GatewaySession]":
+        """What table `s` makes: one session, or a template's. Mistake, with file:line, for what this machine cannot do."""
         from fix import FixError
         more = {key.argument: s.keys[name] for name, key in SESSION_KEYS.items()
                 if key.argument is not None and s.keys[name] is not None}
+        more.update(strategy=strategy, port=s.port, BeginString=s.BeginString, HeartBtInt=s.HeartBtInt, schedule=hours(s))
         try:
-            return self.engine.add_session(
-                s.SenderCompID, s.TargetCompID, strategy=strategy, role=s.role, port=s.port, host=s.host,
-                BeginString=s.BeginString, HeartBtInt=s.HeartBtInt, store=self.store(s), validator=self.validator(s),
-                schedule=hours(s), **more)
+            more.update(validator=self.validator(s))
+            if s.keys["AcceptorTemplate"]:
+                made = self.engine.add_template(
+                    s.SenderCompID, pool=s.keys["template_sessions"], store_octets=s.keys["store_octets"],
+                    store_messages=s.keys["store_messages"], **more)
+            else:
+                backup = [(host, port or s.port) for host, port in s.keys["backup_hosts"]]
+                made = [self.engine.add_session(s.SenderCompID, s.TargetCompID, role=s.role, host=s.host,
+                                                backup_hosts=backup, store=self.store(s), **more)]
+            for session in made:
+                for symbol, price in s.keys["reference_prices"].items():
+                    session.reference_price(symbol, price)
+                if s.keys["FileLogPath"] is not None:
+                    directory = self.path(s.keys["FileLogPath"])
+                    self.log().add(session, directory)
+                    self.logged.append((session, directory))
+            return made
         except (ValueError, TypeError, FixError) as e:
             raise Mistake(f"{self.config.path}:{s.line}: {e}") from None
         except OSError as e:
             raise Mistake(f"{self.config.path}:{s.line}: {e.filename or 'journal'}: {e.strerror}") from None
+
+    def log(self) -> "FileLog":
+        """The message logs of all sessions, begun with the first that has one."""
+        if self.filelog is None:
+            from gateway.filelog import FileLog
+            self.filelog = self.logs.enter_context(FileLog(self.engine, self.config.log_ring_octets))
+        return self.filelog
 
     def path(self, name: str) -> str:
         """A path of the configuration; relative ones begin at its directory."""
@@ -61,7 +86,7 @@ class SessionMaker:
             return Store()
         if kind == "memory":
             return MemoryStore(s.keys["store_octets"], s.keys["store_messages"])
-        return self.opened.enter_context(Journal(
+        return self.stores.enter_context(Journal(
             journal_name(s.BeginString, s.SenderCompID, s.TargetCompID), self.path(s.keys["FileStorePath"]),
             durability=s.keys["durability"], sync_ns=int(s.keys["sync_ms"] * 1e6),
             ring_directory=self.path(s.keys["ring_directory"]), ring_octets=s.keys["ring_octets"],
@@ -88,6 +113,11 @@ class SessionMaker:
     def dictionary(self, path: str | None, version: str) -> "Dictionary":
         from fix import dictionary
         return dictionary.standard(version) if path is None else dictionary.load(self.path(path))
+
+
+def sessions_needed(config: Config) -> int:
+    """How many sessions the engine must have room for."""
+    return sum(s.keys["template_sessions"] if s.keys["AcceptorTemplate"] else 1 for s in config.sessions)
 
 
 def hours(s: SessionConfig) -> "Schedule | None":

@@ -5,6 +5,7 @@ from dpdk_py.device cimport device
 from fix.encode cimport fix_writer
 from fix.message cimport fix_msg
 from fix.session cimport fix_session
+from ipc.ring cimport ring
 from stack.netif cimport netif
 from stack.tcb cimport tcb, tcp_listener, tcp_options
 from stack.timer cimport timer, timers
@@ -31,6 +32,11 @@ cdef enum wake_kind:                # timer.kind: what timer.owner is
     WAKE_ANONYMOUS = 1
     WAKE_STRATEGY = 2
 
+cdef struct price_reference:        # what prices a symbol may have now
+    uint64_t hash                   # of the symbol; 0: free
+    int64_t low_e8
+    int64_t high_e8
+
 cdef struct risk_limits:            # 0: no limit
     int64_t max_order_qty
     int64_t max_notional_e8
@@ -38,6 +44,17 @@ cdef struct risk_limits:            # 0: no limit
     uint32_t orders_this_second
     uint64_t second_ns              # when the second that is counted began
     bint killed                     # refuse everything
+    bint bypass_allowed             # order.Bypass counts
+    bint band_last                  # the last trade's price is the reference
+    int64_t min_price_e8
+    int64_t max_price_e8
+    uint64_t band_ppm               # how far from its reference a price may be, in millionths of it
+    uint32_t n_prices
+    uint32_t max_prices
+    uint64_t prices_mask
+    uint32_t max_open_orders
+    void *orders                    # gateway.open_orders.order_table of one pool; NULL: open orders are not counted
+    price_reference *prices         # hash of symbols; NULL: no band
 
 cdef struct slot_stats:
     uint64_t messages               # handed to the strategy
@@ -45,6 +62,14 @@ cdef struct slot_stats:
     uint64_t orders                 # sent: new, replace, cancel
     uint64_t refused                # not sent, for whatever reason
     uint64_t refused_risk           # ... because of a limit
+    uint64_t refused_killed         # ... which one
+    uint64_t refused_qty
+    uint64_t refused_notional
+    uint64_t refused_rate
+    uint64_t refused_price
+    uint64_t refused_open
+    uint64_t bypassed               # orders that passed the limits because they said so
+    uint64_t not_resent             # messages of ours that the strategy did not want sent again
     uint64_t connects               # connections begun (initiator) or taken over (acceptor)
     uint64_t connect_failed         # ... that were refused, timed out or found no free connection
 
@@ -56,6 +81,13 @@ ctypedef int (*slot_carry_fn)(slot *g, void *order, uint64_t MsgType, uint64_t n
 # Called once a step, after the frames -> how much was done.
 ctypedef int (*engine_poll_fn)(void *ctx, uint64_t now_ns) noexcept nogil
 
+cdef enum:
+    SLOT_HOSTS = 8
+
+cdef struct peer_address:
+    uint32_t address
+    uint16_t port
+
 cdef struct slot:                   # one FIX session of the engine; fix_session.user points here
     fix_session *s
     tcb *c                          # its connection, NULL while there is none
@@ -66,10 +98,16 @@ cdef struct slot:                   # one FIX session of the engine; fix_session
     bint on                         # logged on, as the strategy was told
     bint initiator
     bint enabled                    # an initiator connects, an acceptor may be logged on to
+    bint pooled                     # of a template's pool
+    bint vacant                     # ... and the peer is whoever logs on first
+    bint answered                   # this connection has brought a Logon
+    bint logged                     # its messages go to engine.file_log
     bint own_store                  # its store is freed with it; else a fix.Store of Python's
     uint8_t time_digits             # of TransactTime(60)
-    uint16_t port
-    uint32_t host
+    uint16_t port                   # acceptor: ours
+    uint32_t n_hosts                # initiator: where to connect, tried in turn
+    uint32_t host_at
+    peer_address hosts[8]
     uint32_t id                     # index in engine.slots
     uint64_t connect_ns             # initiator without a connection: when to try (again)
     uint64_t backoff_ns             # the wait after that
@@ -131,6 +169,7 @@ cdef struct engine_stats:
     uint64_t idle_steps
     uint64_t accepted
     uint64_t refused_full           # accepted connections refused: ENGINE_ANONYMOUS were waiting already
+    uint64_t refused_pool           # a template fits, but every session of its pool has a peer
     uint64_t refused_logon          # the first message was no Logon(A) of a session of this port
     uint64_t refused_twice          # its session has a connection already
     uint64_t logon_timeouts
@@ -161,6 +200,8 @@ cdef struct engine:
     uint64_t utc_read_ns
     tcp_options options
     message_log log
+    ring *file_log                  # to the thread that writes message logs (gateway/filelog); NULL: none
+    uint64_t file_log_lost          # messages that found it full
     engine_event events[256]
     uint32_t events_head            # next to write
     uint32_t events_tail            # next to read

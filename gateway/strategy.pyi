@@ -25,6 +25,9 @@ DUPLICATE: int
 TOO_MANY_OPEN: int
 NOT_YOURS: int
 NO_SESSION: int
+# limits again
+RISK_PRICE: int
+RISK_OPEN: int
 
 @disjoint_base
 class Strategy:

@@ -8,45 +8,32 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, strlen
 
 from fix.encode cimport fix_put_char, fix_put_int, fix_put_price_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer
-from fix.message cimport fix_msg
+from fix.message cimport fix_find, fix_msg, fix_read_uint
 from fix.session cimport (
     FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
     FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session, session_begin, session_end)
 from stack.timer cimport timer_set
 from stack.wire.trace cimport TRACE_STRATEGY, trace_mark
 
+from gateway.risk cimport risk_check, risk_gone, risk_rejected, risk_report, risk_sent
 from gateway.slab cimport (
     ENGINE_CALLS, ENGINE_STOP, engine_note, flag_set, slot, strategy_slot)
 from gateway.trace cimport trace_record
 
 VERDICTS = ("SENT", "NOT_LOGGED_ON", "WOULD_BLOCK", "TOO_LONG", "BAD_ORDER", "RISK_QTY", "RISK_NOTIONAL", "RISK_RATE",
-            "RISK_KILLED", "REFUSED", "MALFORMED", "STALE", "DUPLICATE", "TOO_MANY_OPEN", "NOT_YOURS", "NO_SESSION")
+            "RISK_KILLED", "REFUSED", "MALFORMED", "STALE", "DUPLICATE", "TOO_MANY_OPEN", "NOT_YOURS", "NO_SESSION",
+            "RISK_PRICE", "RISK_OPEN")
 globals().update({name: verdict for verdict, name in enumerate(VERDICTS)})
 
 cdef enum:                      # MsgType as in fix_msg.MsgType
+    MSG_EXECUTION = 0x38        # 8
+    MSG_CANCEL_REJECT = 0x39    # 9
     MSG_NEW = 0x44              # D
     MSG_CANCEL = 0x46           # F
     MSG_REPLACE = 0x47          # G
 
 
 # -- orders
-
-cdef int order_risk(slot *g, const order *o, uint64_t now_ns) noexcept nogil:
-    """Limits of the session, before any number is used."""
-    if g.risk.killed:
-        return RISK_KILLED
-    if g.risk.max_order_qty and o.OrderQty > g.risk.max_order_qty:
-        return RISK_QTY
-    if g.risk.max_notional_e8 and o.Price_e8 > 0 and o.OrderQty > g.risk.max_notional_e8 / o.Price_e8:
-        return RISK_NOTIONAL
-    if g.risk.max_orders_per_second:
-        if now_ns - g.risk.second_ns >= 1_000_000_000:
-            g.risk.second_ns = now_ns
-            g.risk.orders_this_second = 0
-        if g.risk.orders_this_second >= g.risk.max_orders_per_second:
-            return RISK_RATE
-    return SENT
-
 
 cdef inline bint text_bad(const char *p, uint32_t *n) noexcept nogil:
     """Sets the length that was left to us; True: empty, or SOH would end the field early."""
@@ -95,7 +82,7 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
     if g.carry != NULL:                 # limits are the gateway's, in its process
         return g.carry(g, o, MsgType, now_ns)
     if MsgType != MSG_CANCEL:
-        verdict = order_risk(g, o, now_ns)
+        verdict = risk_check(g, o, MsgType, now_ns)
     if verdict != SENT:
         g.stats.refused += 1
         g.stats.refused_risk += 1
@@ -131,6 +118,8 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
     g.ClOrdID = o.ClOrdID
     g.stats.orders += 1
     g.risk.orders_this_second += 1
+    if g.risk.orders != NULL and MsgType != MSG_CANCEL:
+        risk_sent(g, o, s.next_out - 1)
     if g.e.trace != NULL:
         trace_record(g.e.trace)
     return SENT
@@ -155,6 +144,8 @@ cdef int order_cancel(fix_session *s, order *o, uint64_t now_ns) noexcept nogil:
 
 cdef void slot_on_message(void *ctx, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
     cdef slot *g = <slot *>ctx
+    if m.MsgType == MSG_EXECUTION or m.MsgType == MSG_CANCEL_REJECT:
+        risk_report(g, m)
     if g.strategy == NULL or not (<Strategy>g.strategy).enabled:
         g.stats.undelivered += 1
         return
@@ -166,9 +157,11 @@ cdef void slot_on_message(void *ctx, fix_session *s, fix_msg *m, uint64_t now_ns
 cdef void slot_on_event(void *ctx, fix_session *s, int event, uint64_t now_ns) noexcept nogil:
     cdef slot *g = <slot *>ctx
     engine_note(g.e, g.id, event, s.reason)
+    if event == FIX_EV_REJECTED and g.risk.orders != NULL:
+        risk_rejected(g, s.in_msg)
     if event == FIX_EV_LOGON:
         g.backoff_ns = g.reconnect_ns
-        g.on = True
+        g.on = g.answered = True
     if g.strategy == NULL or not (<Strategy>g.strategy).enabled:
         if event == FIX_EV_DISCONNECT:
             g.on = False
@@ -180,6 +173,20 @@ cdef void slot_on_event(void *ctx, fix_session *s, int event, uint64_t now_ns) n
         (<Strategy>g.strategy).on_logout(s, now_ns)
     elif event == FIX_EV_REJECTED:
         (<Strategy>g.strategy).on_reject(s, s.in_msg, now_ns)
+
+
+cdef bint slot_may_resend(void *ctx, fix_session *s, fix_msg *m) noexcept nogil:
+    """A disabled strategy is asked no more: its orders are not sent again, nobody would look after them."""
+    cdef slot *g = <slot *>ctx
+    cdef uint64_t seq = 0
+    if g.strategy == NULL:
+        return True
+    if (<Strategy>g.strategy).enabled and (<Strategy>g.strategy).may_resend(s, m, g.e.now_ns):
+        return True
+    g.stats.not_resent += 1
+    if g.risk.orders != NULL and fix_read_uint(m, fix_find(m, 34), &seq):
+        risk_gone(g, seq)               # it never arrived, and will not
+    return False
 
 
 cdef void strategy_due(strategy_slot *t, uint64_t now_ns) noexcept nogil:
@@ -220,6 +227,9 @@ cdef class Strategy:
 
     cdef void on_lost(self, uint64_t count, uint64_t now_ns) noexcept nogil:
         pass
+
+    cdef bint may_resend(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
+        return True
 
     cdef void set_timer(self, uint64_t at_ns) noexcept nogil:
         if self.slot != NULL:

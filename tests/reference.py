@@ -15,22 +15,25 @@ keys for every `[[sessions]]` table that does not set them itself.
 """
 GROUPS = {
     "The gateway": ("device", "address", "gateway", "strategy", "core", "idle", "eal", "seed", "exceptions", "log",
-                    "admin", "runtime_directory", "audit_log", "ipc", "default", "sessions"),
+                    "log_ring_octets", "admin", "runtime_directory", "audit_log", "ipc", "default", "sessions"),
     "A session: who": ("role", "BeginString", "SenderCompID", "TargetCompID", "SenderSubID", "TargetSubID",
                        "SenderLocationID", "TargetLocationID", "DefaultApplVerID", "Username", "Password", "name"),
-    "A session: where": ("host", "port", "ReconnectInterval", "reconnect_max"),
+    "A session: where": ("host", "port", "backup_hosts", "AcceptorTemplate", "template_sessions",
+                         "ReconnectInterval", "reconnect_max"),
     "A session: Logon and Logout": ("HeartBtInt", "LogonTimeout", "LogoutTimeout", "ResetOnLogon", "ResetOnLogout",
                                     "ResetOnDisconnect", "EnableLastMsgSeqNumProcessed", "EnableNextExpectedMsgSeqNum",
                                     "TimestampPrecision"),
     "A session: limits": ("MaxMessageSize", "ResendRequestChunkSize", "resend_messages", "throttle_messages",
                           "throttle_interval"),
     "A session: what is kept": ("store", "FileStorePath", "durability", "sync_ms", "ring_directory", "ring_octets",
-                                "segment_octets", "keep_segments", "store_messages", "store_octets"),
+                                "segment_octets", "keep_segments", "store_messages", "store_octets", "FileLogPath"),
     "A session: what is checked": ("CheckCompID", "CheckLatency", "MaxLatency", "UseDataDictionary", "DataDictionary",
                                    "TransportDataDictionary", "ValidateFieldsOutOfOrder", "ValidateFieldsHaveValues",
                                    "ValidateUserDefinedFields", "AllowUnknownMsgFields", "ValidateRequiredFields"),
     "A session: when": ("NonStopSession", "StartTime", "EndTime", "StartDay", "EndDay", "Weekdays", "TimeZone"),
-    "A session: risk": ("max_order_qty", "max_notional", "max_orders_per_second"),
+    "A session: risk": ("max_order_qty", "max_notional", "max_orders_per_second", "min_price", "max_price", "price_band",
+                        "reference_prices", "price_band_last", "price_symbols", "max_open_orders",
+                        "bypass_allowed"),
 }
 
 
@@ -42,8 +45,8 @@ def default(key: Key) -> str:
         return key.unset
     if isinstance(key.default, str):
         return f'`"{key.default}"`'
-    if isinstance(key.default, tuple):
-        return "`[]`"
+    if isinstance(key.default, (tuple, dict)):
+        return "`[]`" if key.default == () else "`{}`"
     return f"`{str(key.default).lower()}`"
 
 

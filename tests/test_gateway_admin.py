@@ -77,7 +77,7 @@ def test_list_and_show(desk):
     said, = desk.done("list")
     assert said == {"name": NAME, "role": "initiator", "BeginString": "FIX.4.4", "SenderCompID": "GATEWAY",
                     "TargetCompID": "VENUE", "state": "established", "enabled": True, "connected": True,
-                    "logged_on": True, "next_in": 2, "next_out": 2, "killed": False}
+                    "logged_on": True, "next_in": 2, "next_out": 2, "killed": False, "open_orders": 0}
     assert desk.done("show", NAME)["stats"]["logons"] == 1
     assert desk.audit() == []                               # looking is no change
 

@@ -33,9 +33,11 @@ def street(keys="", directory=".", strategy=None, port=9878, **kw):
     On port 9879 the venue's stack takes connections and says nothing.
     """
     config = parse(f"{HEAD}{SESSION.replace('9878', str(port))}{keys}".encode(), os.path.join(str(directory), "g.toml"))
-    with contextlib.ExitStack() as stores, Street(strategy or Quiet(), connect=False, **kw) as made:
+    with contextlib.ExitStack() as stores, Street(strategy or Quiet(), connect=False, **kw) as made, \
+            contextlib.ExitStack() as logs:
         made.venue.stack.listen(9879)
-        made.here = SessionMaker(made.gateway, config, stores).add(config.sessions[0], made.strategy)
+        made.maker = SessionMaker(made.gateway, config, stores, logs)
+        made.here, *made.others = made.maker.add(config.sessions[0], made.strategy)
         made.step()
         yield made
 

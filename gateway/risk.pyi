@@ -1,0 +1,1 @@
+"""Risk checks before an order leaves; for Cython only, see risk.pxd."""
