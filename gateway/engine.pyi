@@ -14,7 +14,6 @@ from gateway.trace import Trace
 from stack.face import Stack
 
 EVENTS: dict[int, str]
-VERSIONS: dict[str, int]
 
 @disjoint_base
 class Engine:

@@ -38,7 +38,6 @@ from gateway.thread cimport pin, signals_give, signals_take, unpin
 from gateway.trace cimport TRACE_ALL, Trace
 
 from gateway.errors import WrongThread
-from gateway.session import VERSIONS        # noqa: F401  here for those who know it from here
 from gateway.slots import new_session
 
 cdef extern from "pythread.h":

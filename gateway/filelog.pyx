@@ -26,7 +26,6 @@ from ipc.ring cimport ring_attach, ring_octets, ring_peek, ring_release
 
 from gateway.clock cimport clock_ns, clock_sleep_ns
 from gateway.session cimport GatewaySession
-from gateway.slab cimport slot
 from gateway.wire_log cimport PIECE_HEAD, log_piece
 
 cdef enum:
