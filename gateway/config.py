@@ -250,13 +250,13 @@ class _Checker:
         c = self.filled(self.table(self.data, KEYS, ()), KEYS, ())
         if c["ipc"] is not None:
             c["ipc"] = self.outside(c["ipc"])
-            for n, s in enumerate(sessions):
-                if s.keys["AcceptorTemplate"]:
-                    self.wrong(("sessions", n, "AcceptorTemplate"), "AcceptorTemplate cannot be had with [ipc]: strategies "
-                                                                    "outside know sessions by their names")
         sessions = tuple(self.sessions(c.pop("sessions"), c.pop("default")))
         if "sessions" in self.data and not self.data["sessions"]:
             self.wrong(("sessions",), "sessions is empty: a gateway needs at least one")
+        for n, session in enumerate(sessions):
+            if c["ipc"] is not None and session.keys["AcceptorTemplate"]:
+                self.wrong(("sessions", n, "AcceptorTemplate"), "AcceptorTemplate cannot be had with [ipc]: strategies "
+                                                                "outside know sessions by their names")
         if c["gateway"] and c["address"]:
             own = ipaddress.IPv4Interface(c["address"])
             if ipaddress.IPv4Address(c["gateway"]) not in own.network:

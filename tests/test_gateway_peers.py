@@ -40,6 +40,14 @@ def test_what_cannot_be_is_told(keys, why):
         parse(f'device = "afpacket:x"\naddress = "10.0.0.1/24"\n{SESSION}{keys}'.encode())
 
 
+def test_a_template_and_strategies_outside_do_not_go_together():
+    session = SESSION.replace("initiator", "acceptor").replace('"VENUE"', '"*"').replace('host = "10.0.0.2"\n', "")
+    desk = '[ipc]\ndesk = "d"\ndirectory = "x"\n[[ipc.strategies]]\nname = "a"\n'
+    with pytest.raises(ConfigError) as e:
+        parse(f'device = "afpacket:x"\naddress = "10.0.0.1/24"\n{desk}{session}AcceptorTemplate = true'.encode())
+    assert [p for p in e.value.problems if "AcceptorTemplate cannot be had with [ipc]" in p]
+
+
 # -- templates
 
 class Market(Street):
