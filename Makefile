@@ -83,7 +83,7 @@ soak-strategies: build
 
 ## make soak-ipc      rings: N kills a side (10000), 10^9 broadcast messages
 soak-ipc: build
-	FIXWIRE_KILLS=$(or $(N),10000) FIXWIRE_BROADCAST_MESSAGES=1000000000 $(PY) -m pytest -q tests/test_ipc_channel.py \
+	FIXWIRE_KILLS=$(or $(N),10000) FIXWIRE_BROADCAST_MESSAGES=1000000000 $(PY) -m pytest -v -rP --durations=0 tests/test_ipc_channel.py \
 	  tests/test_ipc_mpsc.py tests/test_ipc_broadcast.py
 
 ## make mutants       each one-line fault of tests/mutants in a copy: which test kills it (ONLY=pattern)

@@ -3,7 +3,8 @@
 Each figure is the best and the median of REPEATS runs, floor and ours interleaved, both processes pinned. Messages are
 64 octets (56 for broadcast, as in the floor), each written and checked in full. Latency: one message every 2 us,
 producer's TSC in the message, consumer's at receipt. Python rows move numpy structured arrays of 512 messages.
-`python bench/ipc.py [--json] [--repeats N]`; needs two cores and ../shared/floors for the ratios.
+`python bench/ipc.py [--json] [--repeats N]`; needs two cores; the floors are bench/floors/*.c,
+compiled in the same run.
 """
 import argparse
 import json
@@ -25,7 +26,7 @@ from ipc.broadcast import Publisher, Subscriber  # noqa: E402
 from ipc.channel import Reader, Writer  # noqa: E402
 from ipc.mpsc import MpscReader, MpscWriter  # noqa: E402
 
-FLOORS = native.ROOT.parent / "shared" / "floors"
+FLOORS = native.ROOT / "bench" / "floors"
 N = 10_000_000
 
 

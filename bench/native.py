@@ -33,7 +33,7 @@ def cython_module(path, flags=("-O3",)):
 
 
 def c_program(path, *flags):
-    """The executable of a C file of ../shared/floors, or None where the folder is absent."""
+    """The executable of a C file, or None where it is absent (../shared/floors in a clone)."""
     path = pathlib.Path(path)
     if not path.exists():
         return None

@@ -64,3 +64,4 @@ def in_a_small_process(module, function, *arguments):
     done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=here.parent, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
+    print(done.stdout, end="")          # what it counted: shown by pytest -rP

@@ -189,6 +189,7 @@ def test_nothing_torn_is_ever_accepted(tmp_path):
             torn += read_racing(s, 100_000)[1]
         assert torn == 0 and s.lost > 0
         assert s.got + s.lost == s.number
+        print(f"{s.number} published, {s.got} got, {s.lost} lost, 0 torn")
 
 
 @pytest.mark.slow

@@ -261,6 +261,7 @@ def kill_producers(tmp_path):
         a = r.pop_array(MESSAGE)
         assert whole(a) and (a["number"] == numpy.arange(expected, expected + len(a))).all()
     assert killed_in_flight == KILLS and expected >= KILLS // 10
+    print(f"{KILLS} producers killed, {expected} messages taken: 0 torn, 0 phantom, 0 lost, in order")
 
 
 def kill_consumers(tmp_path):
@@ -295,3 +296,4 @@ def kill_consumers(tmp_path):
                 child.kill()
                 assert child.status == -signal.SIGKILL
     assert seen_until >= KILLS // 10
+    print(f"{KILLS} consumers killed, {seen_until} messages acknowledged: each seen at least once, in order, 0 torn")

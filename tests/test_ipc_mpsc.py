@@ -133,6 +133,7 @@ def test_ten_million_messages_of_four_producers(tmp_path, killed):
         assert expected[:3] == [each] * 3
         assert expected[3] == each or killed
         assert r.abandoned <= (1 if killed else 0)
+        print(f"{total} messages of 4 producers, {r.abandoned} abandoned: 0 lost, 0 twice, each producer's in order")
 
 
 @pytest.mark.slow
@@ -174,6 +175,7 @@ def kill_at_random(tmp_path):
                 want += 1
             assert r.pop(timeout_ns=0) is None
         assert r.abandoned >= kills // 4        # killed in the middle, or this test shows nothing
+        print(f"{kills} producers killed, {r.abandoned} in mid-message, {r.received} messages taken: 0 torn, 0 phantom")
 
 
 def test_the_poller_finds_takes_turns_and_drops(tmp_path):
