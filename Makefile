@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants packetdrill damage soak soak-acceptance soak-kill soak-ipc soak-strategies soak-determinism clean help
+.PHONY: demo test build lint bench mutants test-debug packetdrill damage soak soak-acceptance soak-kill soak-ipc soak-strategies soak-determinism clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -38,6 +38,10 @@ demo: build
 ## make test          the whole suite
 test: build lint
 	$(PY) -m pytest -q
+
+## make test-debug    the suite under ASan, UBSan and FIXWIRE_DEBUG=1, in a tree of its own (build/debug); ARGS= for pytest
+test-debug: .venv/.installed
+	$(PY) tests/sanitized.py $(ARGS)
 
 ## make lint          ruff, cython-lint, mypy
 lint: build

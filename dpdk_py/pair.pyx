@@ -5,6 +5,7 @@ peer, so a send inside a receive cannot recurse. Nothing is copied; the buffer i
 when the receiver frees it. No time passes on the cable (put an Impairment around an end for that), nothing is lost
 on it except what is above the MTU or sent to a closed end.
 """
+cimport cython
 from dpdk_py.base cimport (
     FRAME_ALLOCATED, FRAME_FREE, FRAME_LENT, FRAME_MARKS, FRAME_SENT, Device, frame_fault, mac_from,
 )
@@ -220,6 +221,7 @@ cdef class PairLink:
             free(self.ends[k].arena)
 
 
+@cython.no_gc_clear         # `end` lies in `link`: the collector would take it away before __dealloc__
 cdef class PairDevice(Device):
     """One end of a cable. `pair()` makes both.
 

@@ -42,14 +42,16 @@ REASONS = ("", "peer closed", "logon timeout", "logout timeout", "heartbeat time
 
 cdef extern from *:
     """
+    #ifdef FIXWIRE_DEBUG
+    #include <stdio.h>
     #include <stdlib.h>
-    #if FIXWIRE_DEBUG
-    #define FW_SESSION_CHECK(ok) do { if (!(ok)) abort(); } while (0)
+    #define FW_SESSION_MAY(allowed, from, to) do { \
+        if (!((allowed) >> (to) & 1)) { fprintf(stderr, "fix: state %d cannot follow %d\\n", (to), (from)); abort(); } } while (0)
     #else
-    #define FW_SESSION_CHECK(ok) do { } while (0)
+    #define FW_SESSION_MAY(allowed, from, to) do { } while (0)
     #endif
     """
-    void debug_check "FW_SESSION_CHECK"(bint ok) noexcept nogil
+    void session_transition "FW_SESSION_MAY"(uint8_t allowed, int before, int after) noexcept nogil
 
 cdef uint8_t[6] ALLOWED     # bit per state that may follow; made from TRANSITIONS
 
@@ -63,7 +65,7 @@ fill_allowed()
 
 
 cdef void session_set_state(fix_session *s, int state, uint64_t now_ns) noexcept nogil:
-    debug_check((ALLOWED[s.state] >> state) & 1)
+    session_transition(ALLOWED[s.state], s.state, state)
     s.state = <uint8_t>state
     s.state_ns = now_ns
     session_set_deadline(s)

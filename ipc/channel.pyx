@@ -107,7 +107,8 @@ cdef class Writer(End):
         cdef uint8_t *slot = ring_reserve(&self.r, n, 0)
         if slot is NULL:
             return self.r.verdict
-        memcpy(slot, p, n)
+        if n:                           # an empty message may come without an address
+            memcpy(slot, p, n)
         ring_commit(&self.r, 1)
         self.sent += 1
         self.notify()

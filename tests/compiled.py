@@ -6,6 +6,7 @@ inline code a user's module would get.
 import contextlib
 import importlib.util
 import io
+import os
 import pathlib
 import sys
 
@@ -13,29 +14,39 @@ ROOT = pathlib.Path(__file__).parent.parent
 BUILD = ROOT / "build" / "tests"
 
 
-def module(name):
-    if name in sys.modules:
-        return sys.modules[name]
+def build(name):
+    """Where the module is, compiled anew if it must be."""
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
     BUILD.mkdir(parents=True, exist_ok=True)
+    checks = [f"-fsanitize={os.environ['FIXWIRE_SANITIZE']}", "-fno-sanitize-recover=undefined",
+              "-fno-wrapv", "-DFIXWIRE_DEBUG=1"] if os.environ.get("FIXWIRE_SANITIZE") else []
     pxds = [str(p) for room in ("stack", "dpdk_py", "fix") for p in (ROOT / room).rglob("*.pxd")]
+    pxds += [str(p) for p in (ROOT / "tests").glob("*.pxd")]
     extension = Extension(name, [str(ROOT / "tests" / f"{name}.pyx")], depends=pxds,
                           extra_compile_args=["-O2", "-g", "-std=gnu11", "-fno-strict-aliasing",
-                                              "-Wno-unused-function", "-Wno-unused-variable"])
+                                              "-Wno-unused-function", "-Wno-unused-variable", *checks],
+                          extra_link_args=checks[:1])
     log = io.StringIO()
     with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-        modules = cythonize([extension], build_dir=str(BUILD), include_path=[str(ROOT)], compiler_directives={
+        include = [str(ROOT), str(ROOT / "tests")]
+        modules = cythonize([extension], build_dir=str(BUILD), include_path=include, compiler_directives={
             "language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True})
         command = build_ext(Distribution({"ext_modules": modules}))
         command.build_lib = str(BUILD)
         command.build_temp = str(BUILD / "temp")
         command.finalize_options()
         command.run()
-    path = command.get_ext_fullpath(name)
-    spec = importlib.util.spec_from_file_location(name, path)
+    return command.get_ext_fullpath(name)
+
+
+def module(name, path=None):
+    """The module; with `path`, what `build` gave elsewhere, nothing is looked after."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path or build(name))
     sys.modules[name] = loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded

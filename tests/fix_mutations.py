@@ -1,9 +1,15 @@
 """Messages made wrong in many ways, seeded: half of them with BodyLength and CheckSum put right again afterwards."""
+import collections
 import random
 import re
 
 TAGS = [1, 11, 34, 35, 38, 44, 49, 52, 54, 55, 56, 58, 60, 90, 91, 93, 89, 95, 96, 212, 213, 354, 355, 1184, 1185, 1023,
         1024, 1119, 9999, 10000, 40004, 40005, 65626, 131167, 2147483647, 2147483648, 0, 95]
+
+
+KINDS = ("octet replaced", "bit flipped", "octets put in", "octets taken out", "octets doubled", "field replaced")
+# what else is done to a message
+ENDINGS = ("repaired", "cut short", "more behind", "of the corpus")
 
 
 def framed(body, begin=b"FIX.4.4"):
@@ -29,11 +35,12 @@ def message(rng):
     return framed(b"\x01".join(body) + b"\x01", rng.choice([b"FIX.4.4", b"FIX.4.4", b"FIX.4.2", b"FIXT.1.1"]))
 
 
-def mutate(rng, data):
+def mutate(rng, data, done):
+    """Up to five mutations; each that changed something is counted in `done` under its name."""
     data = bytearray(data)
     for _ in range(rng.choice([0, 1, 1, 2, 5])):
         at = rng.randrange(len(data)) if data else 0
-        kind = rng.randrange(6)
+        kind, before = rng.randrange(6), bytes(data)
         if kind == 0 and data:
             data[at] = rng.choice(b"\x01=0123456789-.A8\x00\xff")
         elif kind == 1 and data:
@@ -47,6 +54,7 @@ def mutate(rng, data):
         else:
             end = data.find(b"\x01", at)
             data[at:end if end >= 0 else len(data)] = b"%d" % rng.choice(TAGS)
+        done[KINDS[kind]] += data != before
     return bytes(data)
 
 
@@ -61,16 +69,26 @@ def repair(data):
     return framed(body)
 
 
-def mutations(seed, count, corpus=()):
-    """`count` octet strings; a third from `corpus`, half of all repaired, some cut short or with more behind."""
+def mutations(seed, count, corpus=(), done=None):
+    """`count` octet strings; a third from `corpus`, half of all repaired, some cut short or with more behind.
+
+    `done`, a Counter, learns how often each of KINDS and ENDINGS was done, and how many were repaired after a mutation.
+    """
     rng = random.Random(seed)
+    done = collections.Counter() if done is None else done
     for _ in range(count):
-        data = rng.choice(corpus) if corpus and rng.random() < 0.35 else message(rng)
-        data = mutate(rng, data)
+        mine = corpus and rng.random() < 0.35
+        done["of the corpus"] += bool(mine)
+        before = rng.choice(corpus) if mine else message(rng)
+        data = mutate(rng, before, done)
         if rng.random() < 0.6:
+            done["repaired"] += 1
+            done["repaired after a mutation"] += data != before
             data = repair(data)
         elif rng.random() < 0.1:
             data = data[:rng.randrange(len(data) + 1)]
+            done["cut short"] += 1
         if rng.random() < 0.1:
             data += octets(rng, rng.randrange(30))
+            done["more behind"] += 1
         yield data

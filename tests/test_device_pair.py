@@ -1,5 +1,6 @@
 """Two ends of a cable: order, ownership, bounds, and what closing one end means to the other."""
 import errno
+import gc
 import subprocess
 import sys
 
@@ -195,3 +196,12 @@ def test_the_python_face_refuses_what_it_cannot_send(ends):
         a.tx(None)
     assert a.tx(bytearray(frame())) and a.tx(memoryview(frame())) and len(b.rx_burst()) == 2
     assert b.rx_burst(-3) == [] and b.rx_burst(0) == []
+
+
+def test_an_end_in_a_cycle_of_garbage_is_let_go():
+    """The collector cleared the end's link before the end wrote to it: make test-debug saw the write behind free()."""
+    a, b = pair()
+    holder = [a]
+    holder.append(holder)
+    del a, b, holder
+    gc.collect()

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+pytestmark = pytest.mark.uninstrumented("packages are built without sanitizers")
 ROOT = pathlib.Path(__file__).parent.parent
 ROOMS = ("dpdk_py", "stack", "fix", "ipc", "feed", "gateway")
 

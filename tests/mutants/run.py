@@ -13,7 +13,6 @@ import os
 import pathlib
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import tree  # noqa: E402
+
 HERE = ROOT / "tests" / "mutants"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 KILLER = re.compile(r"#\s*killed by:\s*(.+)")
@@ -38,15 +40,7 @@ class Copy:
     """A private copy of the tree with modules of its own."""
 
     def __init__(self, directory):
-        self.root = pathlib.Path(directory) / "fixwire"
-        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-        for name in files.decode().split("\0"):
-            if name and (ROOT / name).is_file():
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.root / name)
-        shared = ROOT.parent / "shared"
-        if shared.exists():
-            (self.root.parent / "shared").symlink_to(shared)
+        self.root = tree.mirror(directory)
         self.env = dict(os.environ, PYTHONPATH=str(self.root), FIXWIRE_OPT="-O1",
                         PATH=f"{PYTHON.parent}:{os.environ['PATH']}")
 
