@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 ROOMS := dpdk_py stack fix ipc feed gateway
 
-.PHONY: demo test build lint bench mutants test-debug packetdrill damage soak soak-acceptance soak-kill soak-ipc soak-strategies soak-determinism clean help
+.PHONY: demo test build lint bench mutants test-debug packetdrill damage fuzz soak soak-acceptance soak-kill soak-ipc soak-strategies soak-determinism clean help
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -59,6 +59,11 @@ packetdrill: build
 ## make damage       N=100 MB each way with real peers over a wire that damages frames (CELLS="cubic/* bbr/loss5")
 damage: build
 	@$(PY) -m tests.damage --mb $(or $(N),100) $(CELLS)
+
+## make fuzz          TARGET=frames|options|reassembly|parse|session SECONDS=60: libFuzzer; without TARGET each; PLANT=1 must fail
+fuzz: .venv/.ready
+	@for t in $(or $(TARGET),frames options reassembly parse session); do \
+	  $(PY) -m tests.fuzz $$t --seconds $(or $(SECONDS),60) $(if $(PLANT),--plant) || exit 1; done
 
 ## make soak          SEEDS=10000 simulated worlds of TCP and of FIX, 10^7 mutated frames, 10^6 blind segments and mutated messages
 soak: build
