@@ -212,7 +212,9 @@ class _Checker:
         ids: dict[tuple[Any, ...], int] = {}
         for n, table in enumerate(found):
             path = ("sessions", n)
-            given = {**shared, **self.table(table, SESSION_KEYS, path)}
+            own = self.table(table, SESSION_KEYS, path)
+            aside = ("FileStorePath", *JOURNAL_KEYS) if own.get("store") in ("memory", "none") else ()
+            given = {**{key: value for key, value in shared.items() if key not in aside}, **own}
             s = self.filled(given, SESSION_KEYS, path)
             line = self.lines.line(path)
             for key, sentence in contradictions(given, s):

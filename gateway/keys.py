@@ -359,7 +359,8 @@ SESSION_KEYS: dict[str, Key] = {
     # what is kept
     "store": Key(one_of("journal", "memory", "none"),
                  "what was sent and the next numbers: in files that outlive the process, in memory, or numbers only "
-                 "(every resend is a gap fill)", unset="journal with FileStorePath, else memory"),
+                 "(every resend is a gap fill). memory or none in a session's own table leaves [default]'s journal aside",
+                 unset="journal with FileStorePath, else memory"),
     "FileStorePath": Key(PATH, "directory of the journal", unset="none"),
     "durability": Key(one_of("process", "machine", "each"),
                       "the journal survives kill -9 (process), a crash of the machine but for the last `sync_ms` "
@@ -387,6 +388,8 @@ SESSION_KEYS: dict[str, Key] = {
     "ValidateUserDefinedFields": Key(BOOLEAN, "tags from 5000 on must be in the dictionary", default=True),
     "AllowUnknownMsgFields": Key(BOOLEAN, "tags below 5000 need not be in the message's definition", default=False),
     "ValidateRequiredFields": Key(BOOLEAN, "no required field is missing", default=True),
+    "ValidateGroupFieldsOrder": Key(BOOLEAN, "a field that comes twice before the next delimiter of its group is a "
+                                    "fault, not the beginning of the next entry", default=False),
     # when
     "NonStopSession": Key(BOOLEAN, "open at all times; the hours below must not be there", default=False),
     "StartTime": Key(CLOCK_TIME, "when the session opens, and its numbers begin at 1", unset="always open"),
@@ -436,6 +439,6 @@ OUTSIDE_KEYS: dict[str, Key] = {
 }
 
 VALIDATION_KEYS = ("ValidateFieldsOutOfOrder", "ValidateFieldsHaveValues", "ValidateUserDefinedFields",
-                   "AllowUnknownMsgFields", "ValidateRequiredFields")
+                   "AllowUnknownMsgFields", "ValidateRequiredFields", "ValidateGroupFieldsOrder")
 JOURNAL_KEYS = ("durability", "sync_ms", "ring_directory", "ring_octets", "segment_octets", "keep_segments")
 HOURS_KEYS = ("StartTime", "EndTime", "StartDay", "EndDay", "Weekdays")

@@ -167,6 +167,13 @@ def test_a_dictionary_bomb_of_components_is_refused():
         loads(deep)
 
 
+def test_equal_groups_are_one_object_and_hash_alike():
+    d = dictionary.standard("FIX.4.4")
+    parties = [next(m for m in d.members(t) if m.tag == 453) for t in ("D", "G")]
+    assert parties[0] is parties[1] and hash(parties[0]) == hash(Member(453, parties[0].required, parties[0].members))
+    assert Member(453, True) != Member(453, False) and Member(1, True) == Member(1, True)
+
+
 def test_a_second_dictionary_is_loaded_as_the_first_was(tmp_path):
     (tmp_path / "V.xml").write_text(SMALL)
     assert dictionary.load(tmp_path / "V.xml").fields.keys() == dictionary.load(tmp_path / "V.xml").fields.keys()

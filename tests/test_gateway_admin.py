@@ -173,6 +173,13 @@ def test_the_kill_switch(desk):
     assert desk.street.here.order_new("ABC", "1", 1, 1) == 0
 
 
+def test_every_command_is_in_the_documentation():
+    with open("docs/administration.md") as f:
+        page = f.read()
+    assert [action for action in cli.SESSION_ACTIONS if f"`{action}" not in page] == []
+    assert sorted(cli.SESSION_ACTIONS) == sorted(admin.COMMANDS)
+
+
 # -- the socket
 
 def test_only_the_owner_can_reach_the_socket(desk):

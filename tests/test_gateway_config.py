@@ -181,6 +181,13 @@ def test_keys_of_default_hold_where_a_session_has_none():
     assert [(s.HeartBtInt, s.keys["MaxLatency"]) for s in c.sessions] == [(7, 3.5), (11, 5.0)]
 
 
+def test_a_session_in_memory_leaves_the_journal_of_default_aside():
+    head, table = GOOD.split("[[sessions]]")
+    both = f'{head}[default]\nFileStorePath = "x"\nsync_ms = 1\n[[sessions]]{table}[[sessions]]'
+    c = parse(f'{both}{table.replace("US", "OTHER")}store = "memory"'.encode())
+    assert [(s.keys["FileStorePath"], s.keys["store"]) for s in c.sessions] == [("x", None), (None, "memory")]
+
+
 def test_a_mistake_in_default_is_told_once_with_its_line():
     head, table = GOOD.split("[[sessions]]")
     two = f"[[sessions]]{table}[[sessions]]{table.replace('US', 'OTHER')}"

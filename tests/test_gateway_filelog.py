@@ -82,6 +82,21 @@ def test_a_full_ring_loses_lines_and_nothing_else(tmp_path):
         assert len(LINE.findall(found[0])) == found[0].count(b"\n") == 1502 - lost
 
 
+def test_a_file_that_is_moved_away_is_opened_anew(tmp_path):
+    path, moved = tmp_path / "log" / "FIX.4.4-GATEWAY-VENUE.messages.current.log", tmp_path / "old.log"
+    with street(LOG, tmp_path) as s:
+        s.settle()
+        while not path.exists():
+            s.step()
+        path.rename(moved)
+        sent = 0
+        while not path.exists():                        # within a second, by the thread's clock
+            assert order(s, f"{sent}") == 0
+            sent += 1
+            s.settle()
+    assert len(lines(moved)) + len(lines(path)) == 2 + sent
+
+
 def test_a_disk_that_takes_nothing_stops_nothing(tmp_path):
     directory = tmp_path / "log"
     with street(LOG, tmp_path) as s:

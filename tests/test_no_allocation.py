@@ -21,8 +21,9 @@ from gateway import CallbackStrategy, Engine
 from gateway.allocations import counting, mallocs
 from gateway.callback import api_address
 from gateway.exchange import SimulatedExchange
+from gateway.filelog import FileLog
 
-library, orders, planted, trace = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] or None
+library, orders, planted, trace, logs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] or None, sys.argv[5]
 LOOK = ctypes.CFUNCTYPE(None)
 
 class State(ctypes.Structure):
@@ -43,9 +44,17 @@ near, far = open_device("pair")
 gateway = Engine(near, "10.0.0.1/24", trace=trace)
 venue = Engine(far, "10.0.0.2/24")
 trader = CallbackStrategy(address(c.on_message), ctx=ctypes.addressof(state), on_logon=address(c.on_logon), keep=c)
-gateway.add_session("GATEWAY", "VENUE", role="initiator", host="10.0.0.2", port=1, strategy=gateway.add_strategy(trader))
+guards = dict(price_band=1000, max_open_orders=8, max_order_qty=1 << 40, max_notional_e8=1 << 62) if logs else {}
+here = gateway.add_session("GATEWAY", "VENUE", role="initiator", host="10.0.0.2", port=1,
+                           strategy=gateway.add_strategy(trader), **guards)
+here.reference_price("FIXW", 10**10)
+log = FileLog(gateway) if logs else None
+if logs:
+    log.add(here, logs)
 venue.add_session("VENUE", "GATEWAY", role="acceptor", port=1, strategy=venue.add_strategy(SimulatedExchange()))
 gateway.run(beside=venue, seconds=20)
+if logs:
+    log.close()
 print(json.dumps(dict(counting=counting(), fills=state.fills, looks=seen[0], mallocs=seen[2] - seen[1],
                       blocks=seen[4] - seen[3])))
 """
@@ -59,9 +68,10 @@ def library(tmp_path_factory):
     return str(out)
 
 
-def count(library, orders, planted=0, trace=""):
-    done = subprocess.run([sys.executable, "-c", CHILD, library, str(orders), str(planted), trace], check=True, text=True,
-                          capture_output=True, env=dict(os.environ, LD_PRELOAD=allocations.__file__, PYTHONPATH=str(ROOT)))
+def count(library, orders, planted=0, trace="", logs=""):
+    done = subprocess.run([sys.executable, "-c", CHILD, library, str(orders), str(planted), trace, logs], check=True,
+                          text=True, capture_output=True,
+                          env=dict(os.environ, LD_PRELOAD=allocations.__file__, PYTHONPATH=str(ROOT)))
     found = json.loads(done.stdout)
     assert found["counting"] and found["fills"] == orders and found["looks"] == 2, done.stderr
     return found["mallocs"], found["blocks"]
@@ -74,6 +84,11 @@ def test_no_malloc_and_no_python_block_in_100_000_messages_each_way(library):
 @pytest.mark.parametrize("trace", ["stages", "wire"])
 def test_measuring_allocates_nothing_either(library, trace):
     assert count(library, 5_000, trace=trace) == (0, 0)
+
+
+def test_neither_do_message_logs_price_bands_and_open_orders(library, tmp_path):
+    assert count(library, 5_000, logs=str(tmp_path)) == (0, 0)
+    assert (tmp_path / "FIX.4.4-GATEWAY-VENUE.messages.current.log").stat().st_size > 0
 
 
 def test_a_planted_malloc_is_counted(library):

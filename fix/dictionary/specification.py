@@ -40,6 +40,14 @@ class Member:
     required: bool
     members: tuple[Member, ...] | None = None
     component: str = ""
+    hashed: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        # once: groups of groups are looked up by what they hold, thousands of times for FIX 5.0 SP2
+        object.__setattr__(self, "hashed", hash((self.tag, self.required, self.members, self.component)))
+
+    def __hash__(self) -> int:
+        return self.hashed
 
 
 @dataclass(slots=True)
@@ -63,6 +71,7 @@ class Dictionary:
         self.header: tuple[Member, ...] = ()
         self.trailer: tuple[Member, ...] = ()
         self._expanded: dict[str, tuple[Member, ...]] = {}
+        self._members: dict[Member, Member] = {}
         self._groups: dict[tuple[str, int], Member | None] = {}
         self._group_tags: dict[tuple[str, int], frozenset[int] | None] = {}
 
@@ -177,9 +186,13 @@ class Dictionary:
             elif m.members is not None:
                 wanted = required and m.required
                 inner = tuple(self._walk(m.members, wanted, where, within + ("",), spent))
-                yield Member(m.tag, wanted, inner)
+                yield self._same(Member(m.tag, wanted, inner))
             else:
-                yield Member(m.tag, required and m.required)
+                yield self._same(Member(m.tag, required and m.required))
+
+    def _same(self, m: Member) -> Member:
+        """The one object for all equal members, so that comparing what holds them need not look into them."""
+        return self._members.setdefault(m, m)
 
     # the generated tables
 
