@@ -71,16 +71,26 @@ def make_directory(path: str) -> None:
         raise Unavailable(f"runtime directory {path} can be written to by others (mode {found.st_mode & 0o777:o})")
 
 
+def take_lock(path: str) -> int:
+    """The lock of the socket at `path`, held until its descriptor is closed; whoever ends removes the file."""
+    while True:
+        lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise Unavailable(f"another gateway of this configuration serves {path}") from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path + ".lock").st_ino == os.fstat(lock).st_ino:
+                return lock
+        os.close(lock)                          # removed since it was opened, by a gateway that ended: once more
+
+
 def listen(path: str) -> tuple[socket.socket, int]:
     """(the listening socket at `path`, the lock held on it); Unavailable while another gateway serves it."""
     if len(os.fsencode(path)) > 107:
         raise Unavailable(f"the path of the socket {path} is longer than 107 octets: set runtime_directory")
-    lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise Unavailable(f"another gateway of this configuration serves {path}") from None
+    lock = take_lock(path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)                         # of a gateway that was killed: its lock was free
     served = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -264,8 +274,9 @@ class AdminServer:
             self.listening.shutdown(socket.SHUT_RDWR)       # wakes accept
         self.thread.join()
         self.listening.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        for path in (self.path, self.path + ".lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         os.close(self.lock)
         self.audit.close()
 

@@ -231,6 +231,27 @@ def test_one_gateway_a_socket_and_a_killed_ones_socket_is_taken_over(desk):
     assert desk.done("list")
 
 
+def test_nothing_is_left_of_a_gateway_that_ended(desk):
+    desk.server.close()
+    assert os.listdir(os.path.dirname(desk.path)) == []
+
+
+def test_a_lock_that_was_removed_under_us_is_no_lock(tmp_path, monkeypatch):
+    """A gateway ends, and removes its lock's file, between another's open and flock."""
+    path, flock, removed = str(tmp_path / "g.sock"), admin.fcntl.flock, []
+
+    def late(fd, how):
+        flock(fd, how)
+        if not removed:
+            removed.append(os.unlink(path + ".lock"))
+    monkeypatch.setattr(admin.fcntl, "flock", late)
+    lock = admin.take_lock(path)
+    assert os.fstat(lock).st_ino == os.stat(path + ".lock").st_ino
+    with pytest.raises(Unavailable):
+        admin.take_lock(path)
+    os.close(lock)
+
+
 def test_no_gateway_is_one_sentence(tmp_path, capsys):
     assert cli.main(["session", "list", "--runtime-directory", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("fixwire: no gateway runs: none serves a socket in ")
