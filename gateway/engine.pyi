@@ -72,7 +72,9 @@ class Engine:
         on_error: what an exception in a Python callback does after it was logged and counted: "continue" (the
         message counts as delivered), "disable" this strategy (its sessions stay up), or "stop" the gateway cleanly
         (run() then raises it). Optional methods: on_start(engine), on_logon(session), on_logout(session),
-        on_reject(session, msg), on_timer(now_ns), on_stop(engine).
+        on_reject(session, msg), on_timer(now_ns), on_stop(engine), and may_resend(session, msg): False for a message of
+        ours that the peer asks for again and that is stale; a gap fill goes in its place. An exception there is False,
+        and nothing of a disabled strategy is sent again.
         Raises TypeError for an object that has no on_message.
         """
     def add_session(self, SenderCompID: str, TargetCompID: str, *, strategy: Strategy | None, role: str,
