@@ -16,8 +16,8 @@ help:
 	@$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); o = p["project"]["optional-dependencies"]; \
 	  print(*p["build-system"]["requires"], *p["project"]["dependencies"], *o["test"], *o["lint"], sep="\n")' > .venv/needs.txt
 	@$(PY) -m pip install -qq --disable-pip-version-check -r .venv/needs.txt
-	@for extra in numba quickfix-tls; do $(PY) -m pip install -qq --disable-pip-version-check $$extra || \
-	  echo "setup: $$extra could not be installed, its tests are skipped"; done
+	@for extra in numba quickfix-tls iceoryx2; do $(PY) -m pip install -qq --disable-pip-version-check $$extra || \
+	  echo "setup: $$extra could not be installed, what needs it is skipped"; done
 	@touch $@
 
 # the command and the metadata; the modules are built in place by `build`
