@@ -86,6 +86,8 @@ EXTENSIONS = [
     ext("dpdk_py.pcap"),
     ext("dpdk_py.afpacket"),
     ext("stack.netif"),
+    ext("stack.recorder"),
+    ext("stack.flight"),
     ext("stack.neighbor"),
     ext("stack.reassembly"),
     ext("stack.tcp_table"),

@@ -1,7 +1,7 @@
 """PcapngWriter: a capture file of Ethernet frames with nanosecond times, the same octets for the same frames.
 
-draft-ietf-opsawg-pcapng: a section header, one interface, enhanced packet blocks; little-endian. No names, comments or
-statistics, and nothing of the host.
+draft-ietf-opsawg-pcapng: a section header, one interface, enhanced packet blocks; little-endian. No names or statistics,
+and nothing of the host; comments only where capture_put_commented is given one.
 """
 import errno
 import os
@@ -11,7 +11,7 @@ from libc.errno cimport EINTR
 from libc.errno cimport errno as c_errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 from posix.unistd cimport close as c_close
 from posix.unistd cimport write as c_write
 
@@ -25,6 +25,7 @@ cdef enum:
     PCAPNG_IDB = 1
     PCAPNG_EPB = 6
     OPT_IF_TSRESOL = 9
+    OPT_COMMENT = 1
     OPT_EPB_FLAGS = 2
     LINKTYPE_ETHERNET = 1
 
@@ -87,6 +88,34 @@ cdef bint capture_put(capture_out *o, const uint8_t *p, uint32_t n, int64_t ts_n
     return True
 
 
+cdef bint capture_put_commented(capture_out *o, const uint8_t *p, uint32_t n, uint32_t orig_len, int64_t ts_ns,
+                                uint32_t direction, const uint8_t *comment, uint32_t m) noexcept nogil:
+    """capture_put for the first n octets of a frame of orig_len, with m octets of comment (UTF-8, CAPTURE_COMMENT_MAX).
+
+    The comment's option is put in front of the block's other options, so that one writer makes both kinds of block.
+    """
+    cdef uint32_t start = o.used, at, more = 4 + ((m + 3) & ~<uint32_t>3)
+    cdef uint8_t *b
+    if m > CAPTURE_COMMENT_MAX or direction == 0 or not capture_room(o, capture_record_len(n, direction) + more):
+        o.dropped += 1
+        return False
+    start = o.used                      # making room may have written the buffer out
+    if not capture_put(o, p, n, ts_ns, direction, 0):
+        return False
+    b = o.buf + start
+    at = 28 + ((n + 3) & ~<uint32_t>3)
+    memmove(b + at + more, b + at, o.used - start - at)
+    store_16(b + at, OPT_COMMENT)
+    store_16(b + at + 2, <uint16_t>m)
+    memset(b + at + more - 4, 0, 4)
+    memcpy(b + at + 4, comment, m)
+    o.used += more
+    store_32(b + 4, o.used - start)
+    store_32(b + o.used - start - 4, o.used - start)
+    store_32(b + 24, orig_len)
+    return True
+
+
 cdef bint capture_flush(capture_out *o) noexcept nogil:
     """Writes the buffer out; False (and o.error) when the file takes no more."""
     cdef uint32_t done = 0
@@ -101,7 +130,7 @@ cdef bint capture_flush(capture_out *o) noexcept nogil:
     return o.error == 0
 
 
-cdef void write_file_header(capture_out *o) noexcept nogil:
+cdef void capture_file_header(capture_out *o) noexcept nogil:
     cdef uint8_t *b = o.buf
     memset(b, 0, 60)
     store_32(b, PCAPNG_SHB)
@@ -144,7 +173,7 @@ cdef class PcapngWriter:
             self.out.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise DeviceError(error.errno, f"cannot be written: {error.strerror}", self.path) from None
-        write_file_header(&self.out)
+        capture_file_header(&self.out)
 
     def __dealloc__(self):
         if self.out.fd >= 0:

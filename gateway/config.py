@@ -71,6 +71,7 @@ class Config:
     runtime_directory: str | None
     audit_log: str | None
     ipc: dict[str, Any] | None      # IPC_KEYS; `strategies` is a tuple of OUTSIDE_KEYS
+    flight_recorder: str | None
     sessions: tuple[SessionConfig, ...] = field(default_factory=tuple)
 
 

@@ -29,7 +29,8 @@ class Engine:
     utc_offset_ns   UTC minus now_ns. None: read from the host and followed while running. Given: fixed (replay)
     trace           None, "stages" (a mark at every stage) or "wire" (two marks only); see `gateway.trace`
     samples         with trace: keep this many samples of each; 0: histograms only
-    rcv_buf, snd_buf  octets of every connection; tcp: further options of `stack.Stack` by name
+    rcv_buf, snd_buf  octets of every connection; tcp: further options of `stack.Stack` by name, the flight
+                      recorder's (flight, flight_octets, flight_dir) included; SIGUSR1 asks it for a file while run() runs
     message_log     octets of messages, both directions, kept for `messages()`; 0: none
     Raises ValueError for an address, idle or trace it does not know.
     """

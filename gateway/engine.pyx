@@ -20,7 +20,7 @@ from fix.parse cimport fix_msg_alloc, fix_msg_free
 from fix.session cimport session_free
 from fix.store cimport fix_store, store_free
 from stack.face cimport Stack
-from stack.netif cimport netif_deadline, netif_start
+from stack.netif cimport netif, netif_deadline, netif_start
 from stack.timer cimport timer_init, timer_set, timer_slot, timers_init, timers_next
 
 from gateway.clock cimport clock_ns, clock_utc_offset_ns
@@ -59,6 +59,11 @@ cdef enum:
 
 cdef dict counters(dict found, str prefix):
     return {f"{prefix}{name}": value for name, value in found.items() if isinstance(value, int)}
+
+
+cdef uint32_t *dump_word(netif *nif) noexcept nogil:
+    """Where a request for the flight recorder's file is written, NULL without one."""
+    return NULL if nif.recorder == NULL else &nif.recorder.requested
 
 
 cdef object idle_code(str idle):
@@ -118,6 +123,8 @@ cdef class Engine:
         e.follow_utc = utc_offset_ns is None
         e.utc_offset_ns = clock_utc_offset_ns() if utc_offset_ns is None else utc_offset_ns
         e.utc_read_ns = clock_ns()
+        if e.nif.recorder != NULL:
+            e.nif.recorder.utc_offset_ns = e.utc_offset_ns
         for i in range(ENGINE_ANONYMOUS):
             e.waiting[i].e = e
             timer_init(&e.waiting[i].wake, &e.waiting[i], WAKE_ANONYMOUS)
@@ -326,6 +333,8 @@ cdef class Engine:
             if self.fatal is None:
                 self.fatal = exc
                 log.error("strategy %s: the gateway stops", strategy.name)
+                if self.stack.recorder is not None:
+                    self.stack.recorder.fault()
             flag_set(self.e, ENGINE_STOP)
 
     def step(self, now_ns=None):
@@ -395,7 +404,7 @@ cdef class Engine:
         eal = sys.modules["dpdk_py.eal"].Eal.current() if "dpdk_py.eal" in sys.modules else None
         if signals:
             one = self if beside is None else beside
-            signals_take(&self.e.flags, &one.e.flags)
+            signals_take(&self.e.flags, &one.e.flags, dump_word(self.e.nif), dump_word(one.e.nif))
         try:
             if eal is not None:
                 eal.register_thread()       # else every mbuf would miss its pool's cache

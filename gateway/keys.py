@@ -295,6 +295,8 @@ KEYS: dict[str, Key] = {
     "audit_log": Key(PATH, "file that every change by `fixwire session` is appended to",
                      unset="this file's name with .audit.log"),
     "ipc": Key(Check(lambda v: v, "table"), "[ipc]: strategies in processes of their own", unset="none"),
+    "flight_recorder": Key(PATH, "directory for the last 1024 frames with their verdicts, a pcapng file at every fault and "
+                                 "at SIGUSR1", unset="no recorder"),
     "default": Key(Check(lambda v: v, "table"), "[default]: session keys that hold where a [[sessions]] table has none"),
     "sessions": Key(Check(lambda v: v, "tables"), "one table [[sessions]] each", required=True),
 }

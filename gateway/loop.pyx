@@ -115,6 +115,8 @@ cdef void engine_run(engine **es, int n, int idle, uint64_t until_ns) noexcept n
             if es[i].follow_utc and now_ns - es[i].utc_read_ns >= UTC_NS:
                 es[i].utc_read_ns = now_ns
                 es[i].utc_offset_ns = clock_utc_offset_ns()
+                if es[i].nif.recorder != NULL:
+                    es[i].nif.recorder.utc_offset_ns = es[i].utc_offset_ns
             done += engine_step(es[i], now_ns)
             wanted = wanted or (flags_of(es[i]) & NEEDS_PYTHON) != 0
         if done:

@@ -52,7 +52,8 @@ def run(config: Config) -> int:
         try:
             engine = opened.enter_context(Engine(
                 device, config.address, gateway=config.gateway, seed=config.seed, idle=config.idle,
-                sessions=sessions_needed(config), connections=4 * sessions_needed(config) + 64))
+                sessions=sessions_needed(config), connections=4 * sessions_needed(config) + 64,
+                tcp={"flight_dir": os.path.join(beside, config.flight_recorder)} if config.flight_recorder else None))
         except ValueError as e:
             raise Mistake(f"{config.path}: {e}") from None
         desk = open_desk(engine, config, strategy, opened)

@@ -423,7 +423,7 @@ cdef class Seat:
         signals = signals and threading.current_thread() is threading.main_thread()
         before = None if core is None else pin(core)
         if signals:
-            signals_take(&self.e.flags, &self.e.flags)
+            signals_take(&self.e.flags, &self.e.flags, NULL, NULL)
         try:
             self.e.now_ns = clock_ns()
             self.begin()

@@ -5,5 +5,6 @@ from libc.stdint cimport uint32_t
 cdef dict pin(int core)
 cdef int unpin(dict before) except -1
 # From now on SIGINT and SIGTERM set bit 0 of both words; a second one ends the process as if there were no handler.
-cdef void signals_take(uint32_t *a, uint32_t *b) noexcept nogil
+# SIGUSR1 writes 1 to the words of flight recorders (NULL: none; without any it is left as it was).
+cdef void signals_take(uint32_t *a, uint32_t *b, uint32_t *dump_a, uint32_t *dump_b) noexcept nogil
 cdef void signals_give() noexcept nogil

@@ -1,6 +1,7 @@
 # The Python face of TCP. gateway cimports Stack for `nif` and `table`; nothing on a hot path needs the rest.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from .flight cimport FlightRecorder
 from .netif cimport Netif, netif
 from .tcb cimport tcb, tcp_listener, tcp_options, tcp_table
 
@@ -10,6 +11,7 @@ cdef class Stack:
     cdef tcp_table *table
     cdef tcp_options defaults
     cdef uint64_t now_ns            # of the latest step or call
+    cdef readonly FlightRecorder recorder       # None: off
     cdef object clock
     cdef unsigned long owner        # thread that steps; 0 = none yet
     cdef bint stepping

@@ -1,21 +1,20 @@
+import os
 from collections.abc import Callable
 from typing import Any, Self
 
 from typing_extensions import Buffer
 
 from dpdk_py.base import Device
+from stack.flight import FlightRecorder
 from stack.netif import Netif
 
-EVENTS: tuple[str, ...]
-ACK_POLICIES: tuple[str, ...]
-CONGESTION: tuple[str, ...]
-RX_VERDICTS: tuple[str, ...]
-TX_REASONS: tuple[str, ...]
+FLIGHT: int
 LIMITS: dict[str, tuple[int, int]]
 
 class Stack:
     net: Netif
     callback_errors: int
+    recorder: FlightRecorder | None
     def __init__(
         self,
         device: Device,
@@ -28,6 +27,8 @@ class Stack:
         rcv_buf: int = 65535,
         snd_buf: int = 65536,
         flight: int = 0,
+        flight_octets: int = 160,
+        flight_dir: str | os.PathLike[str] | None = None,
         announce: bool = True,
         arp: dict[str, Any] | None = None,
         **options: Any,
@@ -54,6 +55,7 @@ class Stack:
     def close(self, now_ns: int | None = None) -> None: ...
     def counters(self) -> dict[str, int]: ...
     def flight(self) -> list[dict[str, Any]]: ...
+    def dump_flight(self, path: str | os.PathLike[str], utc_offset_ns: int | None = None) -> None: ...
 
 class Connection:
     stack: Stack

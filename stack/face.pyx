@@ -13,10 +13,12 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 
 from stack.errors import TcpError, WrongThread
+from stack.verdicts import ACK_POLICIES, CONGESTION, EVENTS, RX_VERDICTS, TX_REASONS
 from stack.wire.text import format_ipv4, parse_ipv4
 
 from dpdk_py.base cimport Device
 
+from .flight cimport FlightRecorder
 from .netif cimport Netif, netif_burst, netif_deadline, netif_poll, netif_start
 from .tcb cimport *
 from .tcp cimport *
@@ -27,19 +29,7 @@ cdef extern from "pythread.h" nogil:
     unsigned long PyThread_get_thread_ident()
 
 MS = 1_000_000
-EVENTS = ("", "connected", "peer_closed", "reset", "refused", "timeout", "unreachable", "writable", "urgent", "closed")
-ACK_POLICIES = ("immediate", "delay", "second")
-CONGESTION = ("none", "newreno", "dctcp")
-RX_VERDICTS = (
-    "predicted", "accepted", "out_of_order", "malformed", "checksum", "no_connection", "duplicate", "outside_window",
-    "paws", "bad_ack", "challenged", "bad_rst", "no_ack", "reassembly_full", "after_close", "zero_window", "no_slot",
-    "backlog", "bad_cookie", "refused", "not_unicast", "no_match",
-)
-TX_REASONS = (
-    "text", "ack", "dup_ack", "window", "syn", "syn_ack", "fin", "rst", "fast_retransmit", "rack_retransmit",
-    "tail_probe", "timeout_retransmit", "syn_retransmit", "window_probe", "keepalive", "challenge_ack", "cookie",
-    "pmtu_retransmit",
-)
+FLIGHT = 1024           # frames kept where only a directory is named
 assert len(RX_VERDICTS) == TCP_RX_VERDICTS and len(TX_REASONS) == TCP_TX_REASONS
 # option: (least, most); what they mean is in tcb.pxd
 LIMITS = {
@@ -148,8 +138,9 @@ cdef class Stack:
 
     `address` "10.0.0.2/24", `gateway` an address or None. `seed` fixes everything random (ISNs, ports); None takes
     os.urandom. `clock`: callable that gives monotonic nanoseconds, for calls without `now_ns`. `connections` at a time
-    (TIME-WAIT included) with at most `rcv_buf` and `snd_buf` octets each: all memory is taken here. `flight` segments
-    are kept by the flight recorder. `announce`: tell the link about our address at the first step. `arp` goes to Netif.
+    (TIME-WAIT included) with at most `rcv_buf` and `snd_buf` octets each: all memory is taken here. The last `flight`
+    frames, `flight_octets` of each, are kept by the flight recorder (`recorder`, 0: none), which leaves a file in `flight_dir`
+    at a fault. `announce`: tell the link about our address at the first step. `arp` goes to Netif.
     Every other keyword is a TCP option for connections that do not say otherwise: mss, ack ("immediate", "delay",
     "second"), congestion ("newreno", "none", "dctcp"), window_scale, sack, timestamps, ecn, ack_delay_ns, rto_min_ns,
     rto_max_ns, rto_initial_ns, max_ack_delay_ns, keep_idle_ns, keep_interval_ns, keep_count, initial_window,
@@ -158,12 +149,12 @@ cdef class Stack:
     """
 
     def __cinit__(self, Device device not None, address, gateway=None, *, seed=None, clock=None, connections=64,
-                  rcv_buf=65535, snd_buf=65536, flight=0, announce=True, arp=None, **options):
+                  rcv_buf=65535, snd_buf=65536, flight=0, flight_octets=160, flight_dir=None, announce=True, arp=None, **options):
         if seed is None:
             import os
             seed = int.from_bytes(os.urandom(8), "little")
         for name, value, least, most in (("connections", connections, 1, 1 << 20), ("rcv_buf", rcv_buf, 536, 1 << 28),
-                                         ("snd_buf", snd_buf, 1024, 1 << 28), ("flight", flight, 0, 1 << 24)):
+                                         ("snd_buf", snd_buf, 1024, 1 << 28)):
             if not least <= value <= most:
                 raise ValueError(f"{name} is {value}, must be {least} to {most}")
         self.net = Netif(device, address, gateway, seed=seed, **(arp or {}))
@@ -172,9 +163,11 @@ cdef class Stack:
         self.defaults.rcv_buf = rcv_buf
         self.defaults.snd_buf = snd_buf
         take_options(&self.defaults, options)
-        self.table = tcp_attach(self.nif, connections, rcv_buf, snd_buf, flight)
+        self.table = tcp_attach(self.nif, connections, rcv_buf, snd_buf)
         if self.table == NULL:
             raise MemoryError(f"no memory for {connections} connections of {rcv_buf} + {snd_buf} octets")
+        if flight or flight_dir is not None:
+            self.recorder = FlightRecorder(self.net, flight or FLIGHT, flight_octets, flight_dir)
         self.clock = clock
         self.announce = announce
         self.connections_by_index = {}
@@ -214,6 +207,8 @@ cdef class Stack:
     cdef int fault(self) except -1:
         import sys
         self.callback_errors += 1
+        if self.recorder is not None:
+            self.recorder.fault()
         if self.failure is None:
             self.failure = sys.exc_info()[1]
         return 0
@@ -342,23 +337,14 @@ cdef class Stack:
         return out
 
     def flight(self):
-        """What the flight recorder keeps, oldest first: dicts at_ns, out, peer, local_port, flags, seq, ack, len,
-        window, verdict, state. Numbers are those on the wire."""
-        cdef tcp_flight *x
-        cdef uint64_t i, first
-        if self.table.flight == NULL:
-            return []
-        first = self.table.flight_count - self.table.flight_mask - 1 \
-            if self.table.flight_count > self.table.flight_mask else 0
-        out = []
-        for i in range(first, self.table.flight_count):
-            x = &self.table.flight[i & self.table.flight_mask]
-            out.append({
-                "at_ns": x.at_ns, "out": bool(x.out), "peer": (format_ipv4(x.remote_addr), x.ports >> 16),
-                "local_port": x.ports & 0xFFFF, "flags": x.flags, "seq": x.seq, "ack": x.ack, "len": x.len,
-                "window": x.window, "verdict": (TX_REASONS if x.out else RX_VERDICTS)[x.verdict],
-                "state": tcp_state_name(x.state).decode()})
-        return out
+        """The segments the flight recorder keeps, see FlightRecorder.segments; [] without one."""
+        return [] if self.recorder is None else self.recorder.segments()
+
+    def dump_flight(self, path, utc_offset_ns=None):
+        """Writes the flight recorder's frames to a pcapng file, see FlightRecorder.dump. RuntimeError without one."""
+        if self.recorder is None:
+            raise RuntimeError("this Stack was made without a flight recorder (flight=0)")
+        self.recorder.dump(path, utc_offset_ns)
 
 
 cdef class Connection:

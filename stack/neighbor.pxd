@@ -5,6 +5,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dpdk_py.device cimport device, frame
+from .recorder cimport recorder
 
 cdef enum neighbor_state:
     NEIGHBOR_FREE = 0
@@ -77,6 +78,7 @@ cdef struct neighbor_config:
 
 cdef struct neighbor_table:
     device *dev
+    recorder *recorder          # the flight recorder, NULL: none
     uint8_t mac[6]
     uint32_t addr               # ours, host order
     uint32_t mask

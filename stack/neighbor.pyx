@@ -14,6 +14,7 @@ from libc.string cimport memcpy, memset
 from posix.stdlib cimport posix_memalign
 
 from .random cimport random_next
+from .recorder cimport RECORD_ARP, RECORD_LATE, RECORD_NONE, RECORD_OUT, recorder_judge, recorder_take
 from .wire.arp cimport ARP_REPLY, ARP_REQUEST, arp_emit, arp_packet, arp_parse
 from .wire.ethernet cimport (
     ETH_HLEN, ETH_VLAN_HLEN, ETHERTYPE_ARP, eth_emit, eth_emit_tagged, mac_copy, mac_is_group, mac_load,
@@ -220,6 +221,7 @@ cdef void send_pending(neighbor_table *t, neighbor *nb, uint64_t now_ns) noexcep
             mac_copy(f.data, nb.mac)
             f.len = t.slot[slot].len
             f.flags = t.slot[slot].flags
+            neighbor_record(t, &f, RECORD_LATE, now_ns)
             if t.dev.ops.tx_burst(t.dev, &f, 1, now_ns) == 1:
                 t.stats.pending_sent += 1
             else:
@@ -229,6 +231,15 @@ cdef void send_pending(neighbor_table *t, neighbor *nb, uint64_t now_ns) noexcep
 
 
 # -- ARP packets out
+
+cdef inline void neighbor_record(neighbor_table *t, const frame *f, uint8_t verdict, uint64_t now_ns) noexcept nogil:
+    cdef uint8_t l4
+    if t.recorder != NULL:
+        l4 = t.recorder.l4              # of the segment that asks for an address, and comes after this
+        t.recorder.l4 = RECORD_NONE
+        recorder_judge(t.recorder, recorder_take(t.recorder, f.data, f.len, RECORD_OUT, now_ns), verdict)
+        t.recorder.l4 = l4
+
 
 cdef bint arp_send(neighbor_table *t, uint16_t op, const uint8_t *dst, uint32_t spa, const uint8_t *tha, uint32_t tpa,
                    uint64_t now_ns) noexcept nogil:
@@ -242,6 +253,7 @@ cdef bint arp_send(neighbor_table *t, uint16_t op, const uint8_t *dst, uint32_t 
     else:
         n = eth_emit(f.data, dst, t.mac, ETHERTYPE_ARP)
     f.len = n + arp_emit(f.data + n, op, t.mac, spa, tha, tpa)
+    neighbor_record(t, &f, RECORD_ARP, now_ns)
     if t.dev.ops.tx_burst(t.dev, &f, 1, now_ns) == 1:
         return True
     t.dev.ops.free(t.dev, &f, 1)

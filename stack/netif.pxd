@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dpdk_py.base cimport Device
 from dpdk_py.device cimport device, frame
 from .neighbor cimport neighbor, neighbor_config, neighbor_table
+from .recorder cimport recorder
 from .wire.ipv4 cimport ipv4_hdr
 
 cdef enum:
@@ -84,6 +85,7 @@ cdef struct netif:
     uint8_t mac[6]
     uint64_t mac_word           # mac as mac_load gives it
     uint64_t *trace             # NULL, or the engine's array (stack/wire/trace.pxd)
+    recorder *recorder          # the flight recorder, NULL: none (set with netif_record)
     neighbor *last              # where the last datagram went
     uint64_t random             # state of random_next (stack/random.pxd)
     uint64_t secret[2]          # key for ISNs and hashes, from the seed
@@ -111,6 +113,8 @@ cdef void netif_free(netif *nif) noexcept nogil
 # Announces our address (RFC 5227), after probing for it if neighbors.probes says so. Without it nothing is announced.
 cdef void netif_start(netif *nif, uint64_t now_ns) noexcept nogil
 cdef bint netif_add_poller(netif *nif, netif_poll_fn poll, netif_deadline_fn deadline, void *ctx) noexcept nogil
+
+cdef void netif_record(netif *nif, recorder *r) noexcept nogil
 
 # Receives and handles at most `budget` frames; returns how many there were.
 cdef int netif_burst(netif *nif, int budget, uint64_t now_ns) noexcept nogil

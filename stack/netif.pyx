@@ -20,6 +20,10 @@ from .neighbor cimport (
     neighbors_free, neighbors_init, neighbors_input, neighbors_poll, neighbors_start, neighbors_usable,
 )
 from .random cimport random_next
+from .recorder cimport (
+    RECORD_FULL, RECORD_IN, RECORD_NO_ROUTE, RECORD_OUT, RECORD_SENT, RECORD_WAITS, recorder, recorder_amend,
+    recorder_judge, recorder_serve, recorder_take,
+)
 from .wire.ethernet cimport (
     ETH_ALEN, ETH_HLEN, ETH_VLAN_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_VLAN, eth_emit, eth_emit_tagged, eth_hdr,
     eth_parse, mac_copy, mac_is_group, mac_load,
@@ -35,6 +39,7 @@ from .wire.ipv4 cimport (
 from .wire.octets cimport likely, load_be16, prefetch, unlikely
 from .wire.trace cimport TRACE_RX, TRACE_TCP_OUT, TRACE_TX, trace_mark
 
+from stack.verdicts import NETIF_VERDICTS as VERDICTS
 from stack.wire.text import format_ipv4, parse_address, parse_ipv4
 
 cdef enum:
@@ -77,6 +82,12 @@ cdef void netif_start(netif *nif, uint64_t now_ns) noexcept nogil:
     neighbors_start(&nif.neighbors, now_ns)
 
 
+cdef void netif_record(netif *nif, recorder *r) noexcept nogil:
+    """From now on `r` sees every frame, ARP's too; it stays its owner's and must outlive the netif, or be taken away."""
+    nif.recorder = r
+    nif.neighbors.recorder = r
+
+
 cdef bint netif_add_poller(netif *nif, netif_poll_fn poll, netif_deadline_fn deadline, void *ctx) noexcept nogil:
     if nif.poller_count == NETIF_POLLERS:
         return False
@@ -116,13 +127,18 @@ cdef int netif_burst(netif *nif, int budget, uint64_t now_ns) noexcept nogil:
 
 cdef int netif_input(netif *nif, const frame *f, uint64_t now_ns) noexcept nogil:
     cdef int verdict
+    cdef uint64_t number = 0
     nif.stats.rx_frames += 1
+    if unlikely(nif.recorder != NULL):
+        number = recorder_take(nif.recorder, f.data, f.len, RECORD_IN, now_ns)
     if likely(f.len >= ETH_HLEN and mac_load(f.data) == nif.mac_word
               and load_be16(f.data + 2 * ETH_ALEN) == ETHERTYPE_IPV4 and not f.flags & FRAME_RX_VLAN):
         verdict = ipv4_input(nif, f, f.data + ETH_HLEN, f.len - ETH_HLEN, False, now_ns)
     else:
         verdict = ethernet_input(nif, f, now_ns)
     nif.stats.rx[verdict] += 1
+    if unlikely(nif.recorder != NULL):
+        recorder_judge(nif.recorder, number, <uint8_t>verdict)
     return verdict
 
 
@@ -267,6 +283,8 @@ cdef int netif_poll(netif *nif, uint64_t now_ns) noexcept nogil:
     cdef int i, work = neighbors_poll(&nif.neighbors, now_ns)
     for i in range(nif.poller_count):
         work += nif.pollers[i].poll(nif.pollers[i].ctx, nif, now_ns)
+    if unlikely(nif.recorder != NULL and (nif.recorder.fault or nif.recorder.requested)):
+        recorder_serve(nif.recorder, now_ns)
     return work
 
 
@@ -306,7 +324,7 @@ cdef bint netif_output(netif *nif, frame *f, uint32_t dst, uint64_t now_ns) noex
     nif.stats.tx_frames += 1
     if unlikely(not neighbors_usable(&nif.neighbors)):
         nif.stats.tx_address_unusable += 1
-        return netif_refuse(nif, f)
+        return netif_unroutable(nif, f, now_ns)
     if unlikely(ipv4_is_multicast(dst)):
         # RFC 1112 section 6.4: the low 23 bits behind 01-00-5E
         group[0], group[1], group[2] = 0x01, 0x00, 0x5E
@@ -316,7 +334,7 @@ cdef bint netif_output(netif *nif, frame *f, uint32_t dst, uint64_t now_ns) noex
         hop = nif.gateway
         if hop == 0:
             nif.stats.tx_no_route += 1
-            return netif_refuse(nif, f)
+            return netif_unroutable(nif, f, now_ns)
     if unlikely(nb.addr != hop or nb.state < NEIGHBOR_REACHABLE or now_ns >= nb.refresh_ns):
         nb = neighbor_find(&nif.neighbors, hop, now_ns)
         if nb == NULL:
@@ -327,7 +345,11 @@ cdef bint netif_output(netif *nif, frame *f, uint32_t dst, uint64_t now_ns) noex
 
 
 cdef inline bint netif_transmit(netif *nif, frame *f, const uint8_t *mac, uint64_t now_ns) noexcept nogil:
+    cdef uint64_t number = 0
     netif_emit(nif, f, mac)
+    if unlikely(nif.recorder != NULL):
+        number = recorder_take(nif.recorder, f.data, f.len, RECORD_OUT, now_ns)
+        recorder_judge(nif.recorder, number, RECORD_SENT)
     trace_mark(nif.trace, TRACE_TCP_OUT)
     if likely(nif.dev.ops.tx_burst(nif.dev, f, 1, now_ns) == 1):
         trace_mark(nif.trace, TRACE_TX)
@@ -335,6 +357,8 @@ cdef inline bint netif_transmit(netif *nif, frame *f, const uint8_t *mac, uint64
         return True
     trace_mark(nif.trace, TRACE_TX)
     nif.stats.tx_full += 1
+    if unlikely(nif.recorder != NULL):
+        recorder_amend(nif.recorder, number, RECORD_FULL)
     return netif_refuse(nif, f)
 
 
@@ -354,12 +378,26 @@ cdef bint netif_wait(netif *nif, frame *f, uint32_t hop, uint64_t now_ns) noexce
     cdef bint waits
     netif_emit(nif, f, nif.mac)         # neighbor puts the destination in
     waits = neighbor_queue(&nif.neighbors, hop, f, now_ns)
+    if unlikely(nif.recorder != NULL):
+        netif_record_unsent(nif, f, RECORD_WAITS if waits else RECORD_FULL, now_ns)
     if waits:
         nif.stats.tx_waiting += 1
     else:
         nif.stats.tx_no_neighbor += 1
     nif.dev.ops.free(nif.dev, f, 1)
     return waits
+
+
+cdef bint netif_unroutable(netif *nif, frame *f, uint64_t now_ns) noexcept nogil:
+    if nif.recorder != NULL:
+        netif_emit(nif, f, nif.mac)
+        netif_record_unsent(nif, f, RECORD_NO_ROUTE, now_ns)
+    return netif_refuse(nif, f)
+
+
+cdef void netif_record_unsent(netif *nif, const frame *f, uint8_t why, uint64_t now_ns) noexcept nogil:
+    cdef uint64_t number = recorder_take(nif.recorder, f.data, f.len, RECORD_OUT, now_ns)
+    recorder_judge(nif.recorder, number, why)
 
 
 cdef bint netif_refuse(netif *nif, frame *f) noexcept nogil:
@@ -369,11 +407,6 @@ cdef bint netif_refuse(netif *nif, frame *f) noexcept nogil:
 
 # -- the Python face
 
-VERDICTS = (
-    "l4", "arp", "echo", "icmp_error", "short", "other_mac", "vlan", "ethertype", "arp_ignored", "arp_malformed",
-    "arp_conflict", "ipv4_malformed", "ipv4_checksum", "ipv4_source", "ipv4_other", "ipv4_link_group", "ipv4_fragment",
-    "ipv4_protocol", "icmp_malformed", "icmp_checksum", "icmp_ignored", "echo_unsent", "address_unusable",
-)
 assert len(VERDICTS) == RX_VERDICTS
 NEIGHBOR_STATES = ("free", "incomplete", "reachable", "refreshing", "static")
 

@@ -340,20 +340,6 @@ cdef struct tcp_listener:
 cdef enum:
     TCP_LISTENERS = 64
     TCP_CHALLENGES_A_SECOND = 100   # default of RFC 5961 section 7's limit
-    TCP_LAST_FRAMES = 256           # the flight recorder
-
-cdef struct tcp_flight:             # one segment as the flight recorder keeps it
-    uint64_t at_ns
-    uint32_t seq
-    uint32_t ack
-    uint32_t remote_addr
-    uint32_t ports
-    uint16_t len
-    uint16_t window
-    uint8_t flags
-    uint8_t out
-    uint8_t verdict                 # tcp_rx_verdict or tcp_tx_reason
-    uint8_t state
 
 cdef struct tcp_table:
     # One for each netif: its connections, their memory, what is due. All memory is taken when it is made.
@@ -385,7 +371,4 @@ cdef struct tcp_table:
     uint32_t challenges_a_second
     uint64_t rng
     tcp_counters counters
-    tcp_flight *flight              # NULL = off
-    uint32_t flight_mask
-    uint64_t flight_count
     void *memory

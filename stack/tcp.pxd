@@ -12,8 +12,7 @@ from .tcp_output cimport tcp_send, tcp_send_commit, tcp_send_room
 from .tcp_table cimport tcp_options_default
 
 # TCP on this interface: takes all memory, registers with nif. connections = most at a time (TIME-WAIT included). NULL: no memory.
-cdef tcp_table *tcp_attach(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf,
-                           uint32_t flight) noexcept nogil
+cdef tcp_table *tcp_attach(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf) noexcept nogil
 cdef void tcp_detach(tcp_table *t) noexcept nogil
 # the table attached to nif, NULL if none
 cdef tcp_table *tcp_of(netif *nif) noexcept nogil

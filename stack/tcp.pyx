@@ -29,10 +29,9 @@ cdef enum:
     LEAST_MSS = 64
 
 
-cdef tcp_table *tcp_attach(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf,
-                           uint32_t flight) noexcept nogil:
+cdef tcp_table *tcp_attach(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf) noexcept nogil:
     """TCP on this interface; NULL: no memory, a size out of range (see tcp_table_new), or too many pollers."""
-    cdef tcp_table *t = tcp_table_new(nif, connections, rcv_buf, snd_buf, flight)
+    cdef tcp_table *t = tcp_table_new(nif, connections, rcv_buf, snd_buf)
     if t == NULL:
         return NULL
     if not netif_add_poller(nif, tcp_poll, tcp_deadline, t):

@@ -10,6 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from dpdk_py.device cimport FRAME_RX_L4_BAD, FRAME_RX_L4_GOOD, frame
 
 from .netif cimport netif
+from .recorder cimport recorder_l4
 from .seqnum cimport seq_ge, seq_gt, seq_in, seq_le, seq_lt
 from .tcb cimport *
 from .tcp_open cimport tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent
@@ -19,7 +20,7 @@ from .tcp_table cimport *
 from .tcp_text cimport *
 from .timer cimport NEVER, timer_by
 from .wire.checksum cimport tcp_csum
-from .wire.ipv4 cimport IPV4_ECN, IPV4_ECN_CE, ipv4_hdr, ipv4_is_multicast
+from .wire.ipv4 cimport IPPROTO_TCP, IPV4_ECN, IPV4_ECN_CE, ipv4_hdr, ipv4_is_multicast
 from .wire.octets cimport likely, load_be16, load_be32, unlikely
 from .wire.tcp cimport *
 from .wire.trace cimport TRACE_PARSE, trace_mark
@@ -32,6 +33,12 @@ cdef enum:
 cdef inline int tcp_verdict(tcp_table *t, int verdict) noexcept nogil:
     t.counters.rx[verdict] += 1
     return verdict
+
+
+cdef int tcp_unread(tcp_table *t, netif *nif, int verdict) noexcept nogil:
+    if nif.recorder != NULL:
+        recorder_l4(nif.recorder, IPPROTO_TCP, verdict, TCP_CLOSED)
+    return tcp_verdict(t, verdict)
 
 
 cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, uint64_t now_ns) noexcept nogil:
@@ -48,12 +55,12 @@ cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, ui
     cdef tcb *c
     t.counters.segments_in += 1
     if unlikely(n < TCP_HLEN):
-        return tcp_verdict(t, TCP_RX_MALFORMED)
+        return tcp_unread(t, nif, TCP_RX_MALFORMED)
     ports = load_be32(p)
     c = tcp_lookup(t, ip.destination, ip.source, ports)
     if not f.flags & FRAME_RX_L4_GOOD:
         if unlikely(f.flags & FRAME_RX_L4_BAD or tcp_csum(ip.source, ip.destination, p, n) != 0):
-            return tcp_verdict(t, TCP_RX_CHECKSUM)
+            return tcp_unread(t, nif, TCP_RX_CHECKSUM)
     trace_mark(nif.trace, TRACE_PARSE)
     if likely(c != NULL):
         seq = load_be32(p + 4)
@@ -67,18 +74,17 @@ cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, ui
             c.last_rx_ns = now_ns
             c.snd_wl1 = seq
             c.snd_wl2 = ack
-            if unlikely(t.flight != NULL):
-                tcp_flight_record(t, c.remote_addr, ports, seq, ack, TCP_ACK, text_len, c.snd_wnd_field, False,
-                                  TCP_RX_PREDICTED, c.state, now_ns)
             if ack != c.snd_una:
                 tcp_acked_predicted(c, ack, now_ns)
             if likely(text_len != 0):
                 tcp_take_text(c, p + TCP_HLEN, text_len, now_ns)
             if unlikely(c.snd_end != c.snd_nxt or c.want_writable):
                 tcp_after_ack(c, now_ns)
+            if unlikely(nif.recorder != NULL):
+                recorder_l4(nif.recorder, IPPROTO_TCP, TCP_RX_PREDICTED, c.state)
             return TCP_RX_PREDICTED
     if unlikely(not tcp_parse(&seg, p, n)):
-        return tcp_verdict(t, TCP_RX_MALFORMED)
+        return tcp_unread(t, nif, TCP_RX_MALFORMED)
     if unlikely(ip.destination != nif.addr or ipv4_is_multicast(ip.source)):
         verdict = TCP_RX_NOT_UNICAST
     elif c == NULL:
@@ -87,11 +93,9 @@ cdef int tcp_input(void *ctx, netif *nif, const ipv4_hdr *ip, const frame *f, ui
             verdict = tcp_segment_arrives(c, ip, &seg, now_ns)
     else:
         verdict = tcp_segment_arrives(c, ip, &seg, now_ns)
-    tcp_verdict(t, verdict)
-    if t.flight != NULL:
-        tcp_flight_record(t, ip.source, ports, seg.seq, seg.ack, seg.flags, seg.text_len, seg.wnd, False, verdict,
-                          c.state if c != NULL else TCP_CLOSED, now_ns)
-    return verdict
+    if nif.recorder != NULL:
+        recorder_l4(nif.recorder, IPPROTO_TCP, verdict, c.state if c != NULL else TCP_CLOSED)
+    return tcp_verdict(t, verdict)
 
 
 cdef int tcp_segment_arrives(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns) noexcept nogil:

@@ -11,9 +11,10 @@ from dpdk_py.device cimport DEVICE_TX_L4_CSUM, FRAME_TX_L4_CSUM, frame
 
 from .netif cimport netif, netif_alloc, netif_output
 from .reassembly cimport reass_block
+from .recorder cimport FAULT_ABORTED, recorder_fault, recorder_l4
 from .seqnum cimport seq_gt, seq_lt
 from .tcb cimport *
-from .tcp_table cimport tcp_flight_record, tcp_retry_later
+from .tcp_table cimport tcp_retry_later
 from .timer cimport NEVER, timer_by
 from .wire.checksum cimport csum_copy, csum_fold, csum_partial, csum_pseudo
 from .wire.ethernet cimport ETH_HLEN
@@ -197,6 +198,8 @@ cdef bint tcp_emit_segment(tcb *c, uint32_t seq, uint32_t flags, const uint8_t *
                 sum = csum_partial(text, n, sum)
         store_16(p + 16, csum_fold(sum))
     f.len = ETH_HLEN + total
+    if unlikely(nif.recorder != NULL):
+        recorder_l4(nif.recorder, IPPROTO_TCP, reason, c.state)
     if unlikely(not netif_output(nif, &f, c.remote_addr, now_ns)):
         t.counters.tx_refused += 1
         return False
@@ -210,8 +213,6 @@ cdef bint tcp_emit_segment(tcb *c, uint32_t seq, uint32_t flags, const uint8_t *
         c.ack_pending = 0
         c.unacked_full = 0
         c.ack_at_ns = NEVER
-    if t.flight != NULL:
-        tcp_flight_record(t, c.remote_addr, c.ports, seq, ack, flags, n, wnd, True, reason, c.state, now_ns)
     return True
 
 
@@ -300,6 +301,7 @@ cdef bint tcp_send_ack(tcb *c, int reason, uint64_t now_ns) noexcept nogil:
 cdef bint tcp_send_rst(tcb *c, uint64_t now_ns) noexcept nogil:
     """<SEQ=SND.NXT><CTL=RST>, with ACK where the peer knows our number only that way (RFC 9293 section 3.5.2)."""
     c.table.counters.aborted += 1
+    recorder_fault(c.table.nif.recorder, FAULT_ABORTED)
     return tcp_emit_segment(c, c.snd_nxt, TCP_RST | TCP_ACK, NULL, 0, TCP_TX_RST, now_ns)
 
 
@@ -341,14 +343,13 @@ cdef bint tcp_reply(tcp_table *t, const ipv4_hdr *ip, const tcp_seg *seg, uint32
     ipv4_emit(p - IPV4_HLEN, 0, <uint16_t>(IPV4_HLEN + n), 0, IPV4_DF, ttl, IPPROTO_TCP, ip.destination, ip.source)
     store_16(p + 16, csum_fold(csum_partial(p, n, csum_pseudo(ip.destination, ip.source, IPPROTO_TCP, n))))
     f.len = ETH_HLEN + IPV4_HLEN + n
+    if nif.recorder != NULL:
+        recorder_l4(nif.recorder, IPPROTO_TCP, reason, TCP_CLOSED)
     if not netif_output(nif, &f, ip.source, now_ns):
         t.counters.tx_refused += 1
         return False
     t.counters.segments_out += 1
     t.counters.tx[reason] += 1
-    if t.flight != NULL:
-        tcp_flight_record(t, ip.source, <uint32_t>seg.source_port << 16 | seg.destination_port, seq, ack, flags, 0, wnd,
-                          True, reason, TCP_CLOSED, now_ns)
     return True
 
 

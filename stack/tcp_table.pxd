@@ -7,8 +7,7 @@ from .tcb cimport tcb, tcp_counters, tcp_listener, tcp_options, tcp_table
 
 cdef void tcp_options_default(tcp_options *o) noexcept nogil
 # NULL: no memory, or a size out of range. All memory of `connections` connections; snd_buf is rounded up to a power of 2.
-cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf,
-                              uint32_t flight) noexcept nogil
+cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf) noexcept nogil
 cdef void tcp_table_free(tcp_table *t) noexcept nogil
 
 # A slot for this 4-tuple, in the table, CLOSED, with the sink still empty; NULL: none free (the oldest TIME-WAIT is given
@@ -28,9 +27,6 @@ cdef void tcp_ack_later(tcb *c) noexcept nogil
 cdef void tcp_ready_later(tcb *c) noexcept nogil
 cdef void tcp_retry_later(tcb *c) noexcept nogil
 
-cdef void tcp_flight_record(tcp_table *t, uint32_t remote_addr, uint32_t ports, uint32_t seq, uint32_t ack,
-                            uint32_t flags, uint32_t n, uint32_t wnd, bint out, int verdict, int state,
-                            uint64_t now_ns) noexcept nogil
 
 
 cdef inline tcb *tcp_lookup(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint32_t ports) noexcept nogil:

@@ -11,6 +11,7 @@ from .isn cimport flow_hash
 from .netif cimport netif
 from .random cimport random_next
 from .reassembly cimport reass, reass_memory
+from .recorder cimport FAULT_RESET, FAULT_TIMEOUT, recorder_fault
 from .tcb cimport *
 from .timer cimport NEVER, timer_cancel, timer_init, timer_slot, timers_init
 
@@ -91,12 +92,10 @@ cdef uint32_t power_of_two(uint32_t n) noexcept nogil:
     return p
 
 
-cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf,
-                              uint32_t flight) noexcept nogil:
+cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf, uint32_t snd_buf) noexcept nogil:
     """All memory of `connections` connections in one piece; NULL if there is none, or a size is out of range.
 
-    rcv_buf 536..2**28, snd_buf 1024..2**28 (rounded up to a power of two), connections 1..2**20, flight: segments the
-    flight recorder keeps, rounded up to a power of two, 0 = off.
+    rcv_buf 536..2**28, snd_buf 1024..2**28 (rounded up to a power of two), connections 1..2**20.
     """
     cdef tcp_table *t
     cdef tcb *c
@@ -122,11 +121,7 @@ cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf
     t.memory = calloc(each * connections + LINE, 1)
     t.buckets = <tcb **>calloc(t.bucket_mask + 1, sizeof(tcb *))
     t.wheel.heap = <timer_slot *>calloc(connections, sizeof(timer_slot))
-    if flight:
-        flight = power_of_two(flight)
-        t.flight = <tcp_flight *>calloc(flight, sizeof(tcp_flight))
-        t.flight_mask = flight - 1
-    if t.memory == NULL or t.buckets == NULL or t.wheel.heap == NULL or (flight and t.flight == NULL):
+    if t.memory == NULL or t.buckets == NULL or t.wheel.heap == NULL:
         tcp_table_free(t)
         return NULL
     t.nif = nif
@@ -170,7 +165,6 @@ cdef void tcp_table_free(tcp_table *t) noexcept nogil:
     free(t.memory)
     free(t.buckets)
     free(t.wheel.heap)
-    free(t.flight)
     free(t)
 
 
@@ -329,6 +323,8 @@ cdef void tcp_end(tcb *c, int event, uint64_t now_ns) noexcept nogil:
         at = &at[0].hash_next
     at[0] = c.hash_next
     c.hash_next = NULL
+    if event == TCP_EV_RESET or event == TCP_EV_TIMEOUT:
+        recorder_fault(t.nif.recorder, FAULT_RESET if event == TCP_EV_RESET else FAULT_TIMEOUT)
     if event:
         tcp_tell(c, event, now_ns)
     tcp_tell(c, TCP_EV_CLOSED, now_ns)
@@ -391,21 +387,3 @@ cdef void tcp_retry_later(tcb *c) noexcept nogil:
         c.on_lists |= TCB_ON_RETRY
         c.next_retry = c.table.retry_list
         c.table.retry_list = c
-
-
-cdef void tcp_flight_record(tcp_table *t, uint32_t remote_addr, uint32_t ports, uint32_t seq, uint32_t ack,
-                            uint32_t flags, uint32_t n, uint32_t wnd, bint out, int verdict, int state,
-                            uint64_t now_ns) noexcept nogil:
-    cdef tcp_flight *x = &t.flight[t.flight_count & t.flight_mask]
-    t.flight_count += 1
-    x.at_ns = now_ns
-    x.seq = seq
-    x.ack = ack
-    x.remote_addr = remote_addr
-    x.ports = ports
-    x.len = <uint16_t>n
-    x.window = <uint16_t>wnd
-    x.flags = <uint8_t>flags
-    x.out = out
-    x.verdict = <uint8_t>verdict
-    x.state = <uint8_t>state
