@@ -44,7 +44,7 @@ def environment(copy, report=REPORT):
     log = f"log_path={report}:" if report else ""
     return {
         "LD_PRELOAD": f"{library('libasan.so')}:{library('libstdc++.so.6')}", "PYTHONPATH": str(copy),
-        "ASAN_OPTIONS": log + "detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
+        "ASAN_OPTIONS": log + "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=64",
         "UBSAN_OPTIONS": log + "print_stacktrace=1:halt_on_error=1", "PYTHONMALLOC": "malloc",
         "FIXWIRE_SANITIZE": CHECKS, "FIXWIRE_DEBUG": "1",
     }
