@@ -33,8 +33,8 @@ cdef enum tcp_event:
 
 cdef enum tcp_ack_policy:
     TCP_ACK_IMMEDIATE = 0           # with the data sent in the callback, else one bare ACK at the end of the burst
-    TCP_ACK_DELAY = 1               # with data, else after ack_delay_ns
-    TCP_ACK_SECOND = 2              # every second full-sized segment (RFC 9293 SHLD-19), else after ack_delay_ns
+    TCP_ACK_DELAY = 1               # with data, else after ack_delay_ns or once half the receive buffer was sent unacknowledged
+    TCP_ACK_SECOND = 2              # every second full-sized segment or as many octets (RFC 9293 SHLD-19), else after ack_delay_ns
 
 cdef enum tcp_congestion:
     TCP_CC_NONE = 0                 # the peer's window alone: a cross-connect nobody else uses

@@ -15,6 +15,9 @@ from .wire.octets cimport likely
 from .wire.tcp cimport TCP_FIN, tcp_seg
 from .wire.trace cimport TRACE_TCP, trace_mark
 
+cdef enum:
+    TS_OCTETS = 12                                  # the timestamps option with its padding
+
 
 cdef inline void tcp_note_text(tcb *c, uint32_t n, uint64_t now_ns) noexcept nogil:
     """In-order text has come: an acknowledgement is owed, by the connection's policy."""
@@ -22,11 +25,16 @@ cdef inline void tcp_note_text(tcb *c, uint32_t n, uint64_t now_ns) noexcept nog
     if c.opt.ack_policy == TCP_ACK_IMMEDIATE:
         tcp_ack_later(c)
         return
-    if c.opt.ack_policy == TCP_ACK_SECOND and n >= c.snd_mss:
-        c.unacked_full += 1
-        if c.unacked_full >= 2:
+    if c.opt.ack_policy == TCP_ACK_SECOND:
+        if n + (TS_OCTETS if c.ts_ok else 0) >= c.snd_mss:
+            c.unacked_full += 1
+        # RFC 9293 section 3.8.6.3: every second full-sized segment, or 2 RMSS octets of smaller ones
+        if c.unacked_full >= 2 or c.rcv_nxt - c.last_ack_sent >= 2 * c.snd_mss:
             tcp_ack_later(c)
             return
+    elif c.rcv_nxt - c.last_ack_sent >= c.rcv_buf >> 1:
+        tcp_ack_later(c)                            # the peer is not to wait for us at the end of its window
+        return
     if c.ack_at_ns == NEVER:
         c.ack_at_ns = now_ns + c.opt.ack_delay_ns
         timer_by(&c.table.wheel, &c.wake, c.ack_at_ns)

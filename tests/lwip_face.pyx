@@ -31,7 +31,9 @@ cdef extern from "lwip/pbuf.h":
         PBUF_RAW
     ctypedef enum pbuf_type:
         PBUF_RAM
+        PBUF_REF
     cdef struct pbuf:
+        void *payload
         uint16_t tot_len
     pbuf *pbuf_alloc(pbuf_layer layer, uint16_t length, pbuf_type kind)
     int pbuf_take(pbuf *p, const void *data, uint16_t n)
@@ -144,6 +146,11 @@ cdef signed char text_came(void *arg, tcp_pcb *c, pbuf *p, signed char error) no
     if p == NULL:
         peer.eof = True
         return 0
+    peer.taken += p.tot_len
+    if peer.on_text is None:
+        tcp_recved(c, p.tot_len)
+        pbuf_free(p)
+        return 0
     text = PyBytes_FromStringAndSize(NULL, p.tot_len)
     pbuf_copy_partial(p, <char *>text, p.tot_len, 0)
     tcp_recved(c, p.tot_len)
@@ -162,21 +169,25 @@ cdef void ended(void *arg, signed char error) noexcept:
 cdef class Peer:
     """Accepts one connection on `port` at `address` (four octets). One in a process: lwIP's state is global.
 
-    on_text(bytes) is called with what comes in order; `eof` after FIN; `error` if lwIP gave the connection up. Not
+    on_text(bytes) is called with what comes in order; None: it is only counted in `taken`. `in_place`: lwIP reads frames
+    where the device has them, which is sound only while all come in order. `eof` after FIN; `error` if lwIP gave the connection up. Not
     `connected` any more once it is closed in both directions.
     """
     cdef Device device
     cdef tcp_pcb *c
     cdef object on_text
+    cdef bint in_place
+    cdef readonly unsigned long long taken
     cdef readonly bint eof
     cdef readonly str error
 
-    def __init__(self, Device dev not None, const uint8_t[::1] address not None, mac_of_peer, int port, on_text):
+    def __init__(self, Device dev not None, const uint8_t[::1] address not None, mac_of_peer, int port, on_text=None,
+                 bint in_place=False):
         cdef ip4_addr_t at, mask, gateway
         cdef tcp_pcb *listener
         if interface.state != NULL:
             raise RuntimeError("lwIP has been started in this process")
-        self.device, self.on_text, self.error = dev, on_text, ""
+        self.device, self.on_text, self.in_place, self.error = dev, on_text, in_place, ""
         mac_from(mac_of_peer, peer_mac)
         memcpy(&at.addr, &address[0], 4)
         mask.addr = 0x00ffffff              # /24 in network order
@@ -193,22 +204,35 @@ cdef class Peer:
         tcp_arg(listener, <void *>self)
         tcp_accept(listener, accepted)
 
-    def step(self):
-        """Frames in, timers; how many frames."""
+    cdef int burst(self, int most) noexcept:
+        """At most so many frames in; how many there were."""
         cdef frame frames[BURST]
         cdef device *d = self.device.ptr()
         cdef pbuf *p
-        cdef int i, n = d.ops.rx_burst(d, frames, BURST, 0)
+        cdef int i, n = d.ops.rx_burst(d, frames, min(most, <int>BURST), 0)
         for i in range(n):
-            p = pbuf_alloc(PBUF_RAW, frames[i].len, PBUF_RAM)
+            p = pbuf_alloc(PBUF_RAW, frames[i].len, PBUF_REF if self.in_place else PBUF_RAM)
             if p == NULL:
                 continue
-            pbuf_take(p, frames[i].data, frames[i].len)
+            if self.in_place:
+                p.payload = frames[i].data
+            else:
+                pbuf_take(p, frames[i].data, frames[i].len)
             if interface.input(p, &interface):
                 pbuf_free(p)
         d.ops.free(d, frames, n)
+        return n
+
+    def step(self):
+        """Frames in, timers; how many frames."""
+        n = self.burst(BURST)
         sys_check_timeouts()
         return n
+
+    def run(self, int most):
+        """Everything the device has, in bursts of at most so many; no timers."""
+        while self.burst(most):
+            pass
 
     @property
     def connected(self):

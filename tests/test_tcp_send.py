@@ -1,6 +1,6 @@
 """Sending: segments, windows, probes, retransmission timeouts (RFC 9293 sections 3.7, 3.8; RFC 6298, 5681, 5482)."""
 import pytest
-from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, US, S, f, mss
+from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, US, S, f, mss, wscale
 
 
 def sends(link, first, n, *, last=False, ack=PEER + 1):
@@ -105,6 +105,27 @@ def test_a_window_that_shrinks_is_survived(link):
     sends(link, 4000, 1000, last=True)
 
 
+@pytest.mark.parametrize("shift, field, segments", [(7, 50, 4), (14, 5, 40), (200, 5, 40)])
+def test_a_scaled_window_lets_out_what_its_field_would_hold_back(make_link, shift, field, segments):
+    """RFC 7323 section 2.3: a shift above 14 means 14."""
+    link = make_link(snd_buf=1 << 17, congestion="none").established(opts=mss(MSS) + wscale(shift), window=0)
+    link.conn.send(f(0, 40 * MSS))
+    link.silent()
+    acks(link, 0, window=field)
+    for i in range(segments):
+        sends(link, i * MSS, MSS, last=i == 39)
+    link.silent()
+
+
+def test_the_window_that_completes_a_passive_open_is_scaled(make_link):
+    link = make_link(window_scale=True)
+    link.peer_window = 3
+    link.accepted(opts=mss(MSS) + wscale(10))
+    link.conn.send(f(0, 2 * MSS))
+    sends(link, 0, MSS)
+    sends(link, MSS, MSS, last=True)
+
+
 # -- window probes
 
 def test_a_closed_window_is_probed_with_one_octet_and_backoff(link):
@@ -187,6 +208,21 @@ def test_the_timeout_doubles_and_the_first_segment_goes_again(make_link):
     assert info["timeouts"] == 4 and info["backoff"] == 4 and info["cwnd"] == MSS
     k = link.counted()
     assert k["tx_timeout_retransmit"] == 4 and k["tx_tail_probe"] == 1
+
+
+def test_the_timeout_doubles_up_to_its_ceiling_and_begins_anew_after_an_answer(make_link):
+    link = make_link(rto_min_ns=10 * MS, rto_max_ns=50 * MS, max_ack_delay_ns=0).established()
+    link.conn.send(f(0, 10))
+    sends(link, 0, 10, last=True)
+    at, gaps = link.now, []
+    while len(gaps) < 7:
+        link.wait(MS // 10)
+        if link.sent():
+            gaps.append(round((link.now - at) / MS))
+            at = link.now
+    assert gaps[1:] == [10, 20, 40, 50, 50, 50]         # the first is the tail loss probe
+    acks(link, 10)
+    assert link.conn.info()["backoff"] == 0 and link.conn.info()["rto_ns"] <= 50 * MS
 
 
 @pytest.mark.parametrize("floor", [1, 5, 20])

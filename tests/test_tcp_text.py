@@ -20,6 +20,7 @@ from segments import (
     f,
     mss,
     sack,
+    ts,
     wscale,
 )
 
@@ -70,6 +71,33 @@ def test_every_second_full_segment_is_acknowledged_at_once(make_link):
         if i % 2:
             link.tx(ACK, seq=US + 1, ack=PEER + 1 + MSS * (i + 1))
         link.silent()
+
+
+def stream_until_an_ack(link, n, most, opts=b""):
+    """Segments of n octets until the stack sends something; how many that took."""
+    for i in range(most):
+        link.rx(ACK, seq=PEER + 1 + n * i, ack=US + 1, text=f(n * i, n), opts=opts)
+        got = link.sent()
+        if got:
+            assert got.ack == (PEER + 1 + n * (i + 1)) % 2**32 and not got.text
+            return i + 1
+    return None
+
+
+def test_small_segments_are_acknowledged_when_they_add_up_to_two_full_ones(make_link):
+    link = make_link(ack="second", ack_delay_ns=100 * MS).established()
+    assert stream_until_an_ack(link, 200, 400) == 2 * MSS // 200 + 1
+
+
+def test_a_segment_is_full_with_its_timestamps(make_link):
+    link = make_link(ack="second", ack_delay_ns=100 * MS, timestamps=True).established(opts=mss(MSS) + ts(1, 0))
+    assert stream_until_an_ack(link, MSS - 12, 400, opts=ts(1, 0)) == 2
+
+
+def test_a_delayed_ack_does_not_let_the_window_run_out(make_link):
+    link = make_link(ack="delay", ack_delay_ns=100 * MS, rcv_buf=20_000).established()
+    link.conn.on_data = lambda conn, data: None
+    assert stream_until_an_ack(link, 500, 400) == 20
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
