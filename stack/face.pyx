@@ -514,7 +514,7 @@ cdef class Connection:
             return self.last
         return {
             "state": tcp_state_name(c.state).decode(), "local": (format_ipv4(c.local_addr), c.ports & 0xFFFF),
-            "remote": (format_ipv4(c.remote_addr), c.ports >> 16), "mss": c.snd_mss, "srtt_ns": c.srtt_ns,
+            "remote": (format_ipv4(c.remote_addr), c.ports >> 16), "mss": c.snd_mss, "advmss": own_mss(c), "srtt_ns": c.srtt_ns,
             "rttvar_ns": c.rttvar_ns, "min_rtt_ns": c.min_rtt_ns, "rto_ns": c.rto_ns, "backoff": c.backoff,
             "cwnd": c.cwnd, "ssthresh": c.ssthresh, "recovery": ("none", "fast", "loss")[c.recovery],
             "unacked": c.snd_nxt - c.snd_una, "pipe": tcp_pipe(c), "unsent": max(c.snd_end - c.snd_nxt, 0)
@@ -541,6 +541,12 @@ cdef class Connection:
     def local(self):
         """(address, port) of ours."""
         return self.info()["local"]
+
+
+cdef uint32_t own_mss(const tcb *c) noexcept:
+    """What our SYN announced (RFC 6691)."""
+    cdef uint32_t most = c.table.nif.dev.mtu - 40
+    return c.opt.mss if 0 < c.opt.mss < most else most
 
 
 cdef uint32_t urgent_octets(const tcb *c) noexcept:

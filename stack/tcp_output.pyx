@@ -55,13 +55,17 @@ cdef void tcp_header_make(tcb *c) noexcept nogil:
 
 cdef inline uint32_t tcp_window_edge(const tcb *c) noexcept nogil:
     """The right edge of the window we could offer now; it never moves left (SHLD-14), and not by little (MUST-39)."""
-    cdef uint32_t room, edge, step
+    cdef uint32_t room, edge, step, most = <uint32_t>0xFFFF << c.rcv_wscale
+    if most > c.rcv_buf:                            # all a header can say; more would look like news with every read
+        most = c.rcv_buf
     room = c.rcv_buf - c.rcv.held if c.rcv.held < c.rcv_buf else 0
+    if room > most:
+        room = most
     edge = c.rcv_nxt + room
     if <int32_t>(edge - c.rcv_adv) <= 0:
         return c.rcv_adv
-    step = c.rcv_buf >> 1 if c.rcv_buf >> 1 < c.snd_mss else c.snd_mss
-    if unlikely(room < c.rcv_buf >> 2 or room < step):
+    step = most >> 1 if most >> 1 < c.snd_mss else c.snd_mss
+    if unlikely(room < most >> 2 or room < step):
         # RFC 9293 section 3.8.6.2.2, applied where windows are small enough to be silly
         if edge - c.rcv_adv < step:
             return c.rcv_adv
@@ -543,8 +547,8 @@ cdef void tcp_output(tcb *c, uint64_t now_ns) noexcept nogil:
                 break
             n = usable
         pipe = tcp_pipe(c)
-        if pipe + n > c.cwnd and pipe and not (c.dup_acks and c.dup_acks < 3
-                                               and pipe + n <= c.cwnd + c.dup_acks * c.snd_mss):
+        # Limited transmit (RFC 3042) needs nothing of its own: each duplicate ACK has taken a segment out of the pipe
+        if pipe + n > c.cwnd and pipe:
             return                                  # acknowledgements will call again
         if not tcp_send_new(c, n, TCP_TX_TEXT, now_ns):
             return

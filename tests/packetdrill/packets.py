@@ -11,11 +11,16 @@ ECN = ("noecn", "ect1", "ect0", "ce")
 ICMP_CODES = {
     "unreachable": (3, {"net_unreachable": 0, "host_unreachable": 1, "protocol_unreachable": 2, "port_unreachable": 3,
                         "frag_needed": 4, "source_route_failed": 5, "net_unknown": 6, "host_unknown": 7,
-                        "net_prohibited": 9, "host_prohibited": 10, "packet_filtered": 13, "pkt_filtered": 13}),
+                        "source_host_isolated": 8, "net_prohibited": 9, "host_prohibited": 10,
+                        "net_unreachable_for_tos": 11, "host_unreachable_for_tos": 12, "packet_filtered": 13,
+                        "pkt_filtered": 13, "precedence_violation": 14, "precedence_cutoff": 15}),
     "time_exceeded": (11, {"exc_ttl": 0, "exc_fragtime": 1}),
     "parameter_problem": (12, {}),
     "source_quench": (4, {}),
     "redirect": (5, {"redir_net": 0, "redir_host": 1}),
+    "echo_reply": (0, {}), "echo_request": (8, {}), "timestamp_request": (13, {}), "timestamp_reply": (14, {}),
+    "information_request": (15, {}), "information_reply": (16, {}), "address_mask_request": (17, {}),
+    "address_mask_reply": (18, {}),
 }
 
 

@@ -23,14 +23,14 @@ MOD = 1 << 32
 FOREVER_NS = 3600 * S               # how long a `*` line is waited for
 START_NS = 1000 * S
 LONGEST_TOLERANCE_NS = 4 * MS       # packetdrill's: 4 ms or an eighth of the gap
-LINUX = {"sack": 1, "timestamps": 1, "window_scale": 1, "congestion": "newreno", "rto_min_ns": 200 * MS,
-         "initial_window": 10, "ack": "immediate"}
-PROFILES = {
+COMMON = {"sack": 1, "timestamps": 1, "window_scale": 1, "congestion": "newreno", "initial_window": 10, "ack": "immediate"}
+PROFILES = {                        # Linux adds its least timeout to the tail loss probe of a lone segment
     None: {},
-    "linux": LINUX,
-    "freebsd": {**LINUX, "rto_min_ns": 230 * MS},
+    "linux": {**COMMON, "rto_min_ns": 200 * MS, "max_ack_delay_ns": 200 * MS},
+    "freebsd": {**COMMON, "rto_min_ns": 230 * MS},
 }
 SYSCTLS = {                         # of a script's commands: what has an equivalent here
+    "net.inet.tcp.rexmit_initial": ("rto_initial_ns", lambda v: int(v) * MS),
     "tcp_timestamps": ("timestamps", int), "tcp_sack": ("sack", int), "tcp_window_scaling": ("window_scale", int),
     "tcp_ecn": ("ecn", lambda v: int(v) == 1), "tcp_syncookies": ("syn_cookies", lambda v: int(v) > 0),
     "rfc1323": ("window_scale", int), "net.inet.tcp.sack.enable": ("sack", int),
@@ -38,6 +38,9 @@ SYSCTLS = {                         # of a script's commands: what has an equiva
     "net.inet.tcp.initcwnd_segments": ("initial_window", int), "net.inet.tcp.rexmit_min": ("rto_min_ns",
                                                                                           lambda v: int(v) * MS),
 }
+
+
+MAKES_DESCRIPTOR = ("socket", "accept", "accept4")
 
 
 class Failed(Exception):
@@ -66,6 +69,7 @@ class Player:
         self.profile = profile
         self.strict = profile is None
         self.start = self.now = start_ns
+        self.allowed = max([int(v) * 1000 for v in script.options.get("tolerance_usecs", ()) if v.isdigit()], default=0)
         self.peer_shift = peer_shift
         options = {**PROFILES[profile]}
         table = {"connections": 16, "rcv_buf": 65535, "snd_buf": 65536} if self.strict else {
@@ -77,6 +81,7 @@ class Player:
         self.stack = Stack(self.device, format_ipv4(LOCAL) + "/24", seed=seed, announce=False, **table, **options)
         self.stack.net.add_neighbor(format_ipv4(REMOTE), REMOTE_MAC)
         self.sockets = Sockets(self.stack, {}, table["snd_buf"])
+        self.sockets.buffers = profile
         self.flows = {}
         self.out = []               # segments sent and not yet expected
         self.waiting = []           # calls that block: (event, Blocked, end of it)
@@ -96,7 +101,7 @@ class Player:
                 if value not in ("ipv4", "ipv4_mapped_ipv6"):
                     raise Unsupported(1, f"ip_version {value}")
             elif name in ("tolerance_usecs", "define", "tcp_ts_tick_usecs", "send_omit_free", "bind_port", "local_ip",
-                          "remote_ip", "gateway_ip", "netmask_ip", "connect_port", "code_command", "non_fatal"):
+                          "remote_ip", "gateway_ip", "netmask_ip", "connect_port", "code_command", "non_fatal", "mss"):
                 pass
             elif self.strict:
                 options[name] = value if not value.lstrip("-").isdigit() else int(value)
@@ -113,8 +118,8 @@ class Player:
 
     def command(self, text, options):
         """Takes from a shell command the sysctls that have an equivalent here; nothing is executed."""
-        for part in text.replace(";", "\n").splitlines():
-            name, _, value = part.strip().rpartition("=")
+        for part in text.replace(";", " ").replace(" = ", "=").split():
+            name, _, value = part.rpartition("=")
             for known, (option, convert) in SYSCTLS.items():
                 if name.endswith(known) and value.strip().strip('"').lstrip("-").isdigit():
                     options[option] = convert(value.strip().strip('"'))
@@ -135,6 +140,8 @@ class Player:
 
     def collect(self):
         for frame in self.wire.rx_burst(64):
+            if not self.strict and frame.data[23:24] == b"\x01":
+                continue                # answers to pings are nothing a script of theirs sees
             try:
                 segment = packets.read_frame(frame.data, self.now)
             except packets.Malformed as e:
@@ -270,6 +277,9 @@ class Player:
         value, error = result
         if isinstance(value, tuple) and value[0] == "flags":
             return
+        if call.name in MAKES_DESCRIPTOR and isinstance(call.result, int) and 0 <= value != call.result >= 0:
+            self.sockets.rename(value, call.result)     # a script's descriptors are its own
+            value = call.result
         if call.result is not ELLIPSIS and value != call.result:
             raise Failed(f"{call.name}() of line {event.line} gives {value} {error or ''}, not {call.result} "
                          f"{call.errno or ''}")
@@ -351,20 +361,23 @@ class Player:
                                    text_at(packet.seq + ("S" in packet.flags), packet.length))
 
     def icmp(self, packet, flow, local, remote, tos):
-        if packet.icmp not in packets.ICMP_CODES:
-            raise NotHere(f"ICMP {packet.icmp}")
-        kind, codes = packets.ICMP_CODES[packet.icmp]
-        if packet.icmp_code is not None and packet.icmp_code not in codes:
-            raise NotHere(f"ICMP code {packet.icmp_code}")
+        kind, codes = packets.ICMP_CODES.get(packet.icmp, (None, {}))
+        if packet.icmp.startswith("type_"):
+            kind = int(packet.icmp[5:])
+        code = 0 if packet.icmp_code is None else codes.get(packet.icmp_code)
+        if code is None and packet.icmp_code.startswith("code_"):
+            code = int(packet.icmp_code[5:])
+        if kind is None or code is None:
+            raise NotHere(f"ICMP {packet.icmp} {packet.icmp_code or ''}")
         seq, n = packet.quoted or (0, 0)
         segment = packets.tcp_segment(local, remote, (seq + (flow.iss or 0)) % MOD, 0, 16, 0, 0, b"", b"", LOCAL, REMOTE)
         quoted = packets.ipv4_header(20 + n, 6, LOCAL, REMOTE) + segment[:8]
-        return packets.icmp_frame(kind, codes.get(packet.icmp_code, 0), packet.mtu, quoted, tos)
+        return packets.icmp_frame(kind, code, packet.mtu, quoted, tos)
 
     # -- packets out
 
     def tolerance(self, gap_ns):
-        return 0 if self.strict else max(LONGEST_TOLERANCE_NS, gap_ns // 8)
+        return 0 if self.strict else max(LONGEST_TOLERANCE_NS, gap_ns // 8, self.allowed)
 
     def expect(self, event, base, scheduled):
         packet, when = event.action, event.time

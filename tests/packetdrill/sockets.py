@@ -63,6 +63,8 @@ class Socket:
         self.read = 0                       # octets taken by recv()
         self.connecting = False
         self.shut = False
+        self.deaf = False                   # SHUT_RD: read() gives 0 where it would block
+        self.set = {}                       # SO_SNDBUF and SO_RCVBUF as they were set
 
     def check(self):
         """Moves an error of the connection to where SO_ERROR and the next call find it."""
@@ -84,6 +86,7 @@ class Sockets:
         self.snd_buf = snd_buf
         self.open = {}
         self.sent = {}
+        self.buffers = None                 # whose rules SO_SNDBUF and SO_RCVBUF are read by
         self.latest = None                  # the socket %{ }% speaks of
 
     # -- the calls
@@ -105,6 +108,11 @@ class Sockets:
         self.open[fd] = sock
         self.latest = sock
         return fd
+
+    def rename(self, fd, to):
+        if to in self.open:
+            raise AssertionError(f"descriptor {to} is open already")
+        self.open[to] = self.open.pop(fd)
 
     def get(self, fd):
         if fd not in self.open:
@@ -132,6 +140,7 @@ class Sockets:
         options = self.to_stack(sock)
         options["backlog"] = max(1, unwrap(args[1])) if "backlog" not in sock.options else sock.options["backlog"]
         sock.listener = self.stack.listen(sock.port or LOCAL_PORT, **options)
+        sock.backlog = args[1]
         return 0, None
 
     def to_stack(self, sock):
@@ -146,7 +155,7 @@ class Sockets:
         if conn is None:
             return self.wait(sock, "EAGAIN")
         made = Socket(sock.options)
-        made.conn = conn
+        made.conn, made.set = conn, dict(sock.set)
         self.sent[conn.local[1], conn.remote[1]] = bytearray()
         made.keepalive = dict(sock.keepalive)
         return self.new(made), None
@@ -185,7 +194,7 @@ class Sockets:
 
     def do_send(self, args, now_ns, again):
         flags = words(args[3]) if len(args) > 3 else set()
-        if flags - {"MSG_NOSIGNAL", "MSG_DONTWAIT"}:
+        if flags - {"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_EOR"}:
             raise NotHere(f"send flags {'|'.join(sorted(map(str, flags)))}")
         return self.send(self.get(args[0]), args[1], unwrap(args[2]), now_ns, again, "MSG_DONTWAIT" in flags)
 
@@ -195,9 +204,10 @@ class Sockets:
         return self.send(self.get(args[0]), ELLIPSIS, sum(v[1] for v in args[1]), now_ns, again)
 
     def do_sendmsg(self, args, now_ns, again):
-        if args[1].get("msg_control") or words(args[2]) - {"MSG_NOSIGNAL"}:
+        if args[1].get("msg_control") or words(args[2]) - {"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_EOR"}:
             raise NotHere("sendmsg with control data or flags")
-        return self.send(self.get(args[0]), ELLIPSIS, sum(v[1] for v in args[1]["msg_iov"]), now_ns, again)
+        return self.send(self.get(args[0]), ELLIPSIS, sum(v[1] for v in args[1]["msg_iov"]), now_ns, again,
+                         "MSG_DONTWAIT" in words(args[2]))
 
     def send(self, sock, content, n, now_ns, again, dontwait=False):
         if sock.conn is None:
@@ -254,6 +264,8 @@ class Sockets:
             return -1, error
         if sock.conn.eof or sock.conn.state in ("CLOSED", "TIME-WAIT") or n == 0:
             return 0, None
+        if sock.deaf:
+            return 0, None
         if dontwait:
             return -1, "EAGAIN"
         return self.wait(sock, "EAGAIN")
@@ -262,13 +274,14 @@ class Sockets:
         sock, how = self.get(args[0]), unwrap(args[1])
         if sock.conn is None or sock.conn.state in ("CLOSED", "SYN-SENT"):
             return -1, "ENOTCONN"
+        if how not in ("SHUT_RD", "SHUT_WR", "SHUT_RDWR", 0, 1, 2):
+            return -1, "EINVAL"
+        if how in ("SHUT_RD", "SHUT_RDWR", 0, 2):
+            sock.deaf = True
         if how in ("SHUT_WR", "SHUT_RDWR", 1, 2):
-            if how in ("SHUT_RDWR", 2):
-                raise NotHere("shutdown of both directions")
             sock.conn.shutdown(now_ns)
             sock.shut = True
-            return 0, None
-        raise NotHere(f"shutdown({how})")
+        return 0, None
 
     def do_close(self, args, now_ns, again):
         sock = self.open.pop(args[0], None)
@@ -340,7 +353,8 @@ class Sockets:
 
     # -- options
 
-    NOTHING = {"SO_REUSEADDR", "SO_REUSEPORT", "TCP_NODELAY", "SO_DEBUG", "SO_PRIORITY", "SO_ZEROCOPY"}
+    NOTHING = {"SO_REUSEADDR", "SO_REUSEPORT", "SO_DEBUG", "TCP_NODELAY", "TCP_QUICKACK", "IP_MTU_DISCOVER",
+               "SO_PRIORITY", "SO_ZEROCOPY"}
     NANOSECONDS = {"TCP_KEEPIDLE": ("keep_idle_ns", S), "TCP_KEEPINTVL": ("keep_interval_ns", S),
                    "TCP_USER_TIMEOUT": ("user_timeout_ns", MS)}
 
@@ -354,7 +368,9 @@ class Sockets:
             if sock.linger[0] and sock.linger[1]:
                 raise NotHere("SO_LINGER with a time")
             return 0, None
-        if name == "SO_SNDBUF" and value <= self.snd_buf and opened:
+        if name in ("SO_SNDBUF", "SO_RCVBUF"):
+            sock.set[name] = value
+        if name == "SO_SNDBUF" and sock.conn is not None and 1 << 16 <= value <= self.snd_buf:
             return 0, None                  # already has that much
         if name in ("SO_KEEPALIVE", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
             if opened:
@@ -368,21 +384,36 @@ class Sockets:
                 sock.keepalive[key] = value * unit
             return 0, None
         known = {"SO_SNDBUF": "snd_buf", "SO_RCVBUF": "rcv_buf", "TCP_MAXSEG": "mss", "IP_TOS": "tos", "IP_TTL": "ttl"}
-        if opened:
+        if sock.conn is not None:
             raise NotHere(f"{name} on an open socket")
         if name in known:
             sock.options[known[name]] = value & 0xFC if name == "IP_TOS" else value
-            return 0, None
-        if name == "TCP_USER_TIMEOUT":
+        elif name == "TCP_USER_TIMEOUT":
             sock.options["user_timeout_ns"] = value * MS
-            return 0, None
-        if name == "TCP_SYNCNT":
+        elif name == "TCP_SYNCNT":
             sock.options["syn_timeout_ns"] = ((2 << value) - 1) * S
-            return 0, None
-        if name == "TCP_CONGESTION" and value in (b"reno", b"newreno", b"dctcp"):
+        elif name == "TCP_CONGESTION" and value in (b"reno", b"newreno", b"dctcp"):
             sock.options["congestion"] = "dctcp" if value == b"dctcp" else "newreno"
-            return 0, None
-        raise NotHere(f"option {name}")
+        else:
+            raise NotHere(f"option {name}")
+        if sock.listener is not None:       # what it accepts from now on is to have it
+            sock.listener.close(now_ns)
+            self.do_listen([args[0], sock.backlog], now_ns, None)
+        return 0, None
+
+    def buffer_size(self, sock, name):
+        """What the script's system would say: Linux gives twice what was set, FreeBSD whole segments once it is open."""
+        if self.buffers is None:
+            raise NotHere(f"getsockopt {name}")
+        if self.buffers == "linux":
+            if name not in sock.set:
+                raise NotHere(f"{name} as Linux chooses it")
+            return 2 * sock.set[name]
+        value = sock.set.get(name, 65536 if name == "SO_RCVBUF" else 32768)
+        if sock.conn is not None and sock.conn.state not in ("SYN-SENT", "SYN-RECEIVED", "CLOSED"):
+            mss = sock.conn.info()["mss"]
+            value = -(-value // mss) * mss
+        return value
 
     def do_getsockopt(self, args, now_ns, again):
         sock, name, wanted = self.get(args[0]), args[2], unwrap(args[3])
@@ -393,8 +424,12 @@ class Sockets:
                 wanted = getattr(errno_numbers, wanted)
         elif name == "TCP_MAXSEG" and sock.conn is not None:
             value = sock.conn.info()["mss"]
+        elif name == "TCP_MAXSEG":
+            value = 536
         elif name in ("TCP_NODELAY",):
             value = 1
+        elif name in ("SO_SNDBUF", "SO_RCVBUF"):
+            value = self.buffer_size(sock, name)
         else:
             raise NotHere(f"getsockopt {name}")
         if wanted is not ELLIPSIS and wanted != value:

@@ -27,6 +27,7 @@ def namespace(info):
         "tcpi_rtt": info["srtt_ns"] // 1000, "tcpi_rttvar": info["rttvar_ns"] // 1000, "tcpi_rto": info["rto_ns"] // 1000,
         "tcpi_min_rtt": info["min_rtt_ns"] // 1000, "tcpi_notsent_bytes": info["unsent"],
         "tcpi_bytes_acked": info["octets_acked"], "tcpi_bytes_received": info["octets_in"],
+        "tcpi_advmss": info["advmss"], "tcpi_retransmits": info["backoff"],
         "tcpi_segs_in": info["segments_in"], "tcpi_segs_out": info["segments_out"],
         "tcpi_options": info["timestamps"] | info["sack"] << 1 | bool(info["window_scale"]) << 2 | info["ecn"] << 3,
         "tcpi_ca_state": {"none": 1 if info["dup_acks"] or info["sacked"] else 0, "fast": 3, "loss": 4}[info["recovery"]],
