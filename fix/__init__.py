@@ -1,6 +1,7 @@
 """FIX messages and sessions, sans-I/O: octets and time in, octets out.
 
     parse, Parser                 messages from octets, one or a stream   Message   read by tag or name, built, encoded
+    fix.fix40 ... fix.fix50sp2    classes of the common messages of a version: NewOrderSingle(ClOrdID="A1", Side="1")
     Validator                     a message against its dictionary, every SessionRejectReason
     Session                       a session, initiator or acceptor    MemoryStore, Store   what it keeps for resends
     Journal                       a store that survives kill -9 and, on disk, a crash of the machine
@@ -24,12 +25,13 @@ from .errors import (
     MessageError,
     RemoteProtocolError,
 )
-from .face import Message, Parser, parse
+from .face import Message
 from .fieldset import Entry, Group
 from .journal import Journal
 from .sansio import Event, Session, identify
 from .schedule import Schedule
 from .store import MemoryStore, Store
+from .stream import Parser, parse
 from .validate import Validator
 
 __all__ = [

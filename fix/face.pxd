@@ -10,6 +10,7 @@ cdef class Message(FieldSet):
     cdef uint32_t cap           # octets there is room for at m.p
     cdef uint32_t changes       # entries of groups are of the message as it was
     cdef object given           # the dictionary given to it, or None
+    cdef bint own               # `given` is a user's dictionary: names and types are what it says
     cdef object version         # BeginString of a message that has no field 8
     cdef bint reserve(self, uint32_t octets, uint32_t fields) except False
     cdef bint append_octets(self, uint32_t tag, const uint8_t *p, uint32_t n) except False

@@ -1,9 +1,9 @@
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import disjoint_base
 
 from .dictionary import Dictionary
 from .fieldset import FieldSet, Key
@@ -37,17 +37,3 @@ class Message(FieldSet):
     def encode(self) -> bytes: ...
     @staticmethod
     def from_text(text: str, dictionary: Dictionary | None = None) -> Message: ...
-
-def parse(data: Buffer | str, dictionary: Dictionary | None = None) -> Message: ...
-
-@disjoint_base
-class Parser:
-    messages: int
-    garbled: int
-    skipped: int
-    last_garbled: str | None
-    def __init__(self, dictionary: Dictionary | None = None, *, max_size: int = 65535,
-                 resync: Literal["next", "trailer"] = "next") -> None: ...
-    @property
-    def pending(self) -> int: ...
-    def feed(self, data: Buffer) -> list[Message]: ...

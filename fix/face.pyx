@@ -1,4 +1,4 @@
-"""Messages for Python: fields by tag or by name, groups as sequences, building, `fix.parse` and `fix.Parser`.
+"""Messages for Python: fields by tag or by name, groups as sequences, building.
 
 A Message is its octets and a table of fields, whether it came from the wire or is being built; a value is converted when
 it is asked for. Names, types and the ends of groups come from its dictionary: the one given, else the standard one of its
@@ -9,7 +9,7 @@ import decimal as _decimal
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint16_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fix.digits cimport fix_write_int, fix_write_uint
@@ -18,39 +18,25 @@ from fix.encode cimport (
 )
 from fix.fieldset cimport Entry, FieldSet, text_of
 from fix.message cimport (
-    FIX_GARBLED_NOT_FIX, FIX_MAX_FIELDS, FIX_MAX_MESSAGE, FIX_OK, FIX_SLACK, fix_field, fix_find, fix_index_from,
-    fix_tag_text,
+    FIX_MAX_FIELDS, FIX_MAX_MESSAGE, FIX_OK, FIX_SLACK, fix_field, fix_find, fix_index_from, fix_tag_text,
 )
-from fix.parse cimport (
-    FIX_COMPLETE, FIX_GARBLED, FIX_PARTIAL, fix_length_tag, fix_msg_alloc, fix_msg_data_pairs, fix_msg_free, fix_parse,
-)
+from fix.parse cimport fix_length_tag
 from fix.timestamp cimport fix_stamp, fix_write_utc
 
-from .errors import FieldMissing, FieldValueError, GarbledMessage, IncompleteMessage, MessageError
+from .errors import FieldMissing, FieldValueError, MessageError
 from .fieldset import EPOCH
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object u, Py_ssize_t *n) except NULL
     bint PyUnicode_IS_ASCII(object u)
 
-GARBLED = {
-    1: "does not begin with 8=FIX", 2: "BeginString(8) is not FIX.n.m or FIXT.n.m",
-    3: "BodyLength(9) is not second or not a number", 4: "BodyLength(9) makes it longer than the limit",
-    5: "MsgType(35) is not third or empty", 6: "CheckSum(10) is not where BodyLength(9) says",
-    7: "CheckSum(10) is wrong",
-}
 ERRORS = {1: "a field has no '='", 2: "a tag is not a number from 1 to 2147483647",
           3: "a data field is not as long as its Length field says", 4: "too many fields"}
 
-cdef fix_msg scratch            # parse's: fields of one message at a time
-cdef uint8_t *scratch_octets    # a message and its slack
 cdef fix_writer writer
 cdef fix_stamp stamp
 
-if not fix_msg_alloc(&scratch, 0) or not fix_writer_alloc(&writer, FIX_MAX_MESSAGE):
-    raise MemoryError
-scratch_octets = <uint8_t *>malloc(FIX_MAX_MESSAGE + FIX_SLACK + 16)
-if scratch_octets == NULL:
+if not fix_writer_alloc(&writer, FIX_MAX_MESSAGE):
     raise MemoryError
 
 
@@ -66,7 +52,8 @@ cdef class Message(FieldSet):
         memset(&self.m, 0, sizeof(fix_msg))
 
     def __init__(self, msgtype, fields=(), *, begin_string="FIX.4.4", dictionary=None):
-        self.given = dictionary
+        if dictionary is not None:
+            self.dictionary = dictionary
         self.version = begin_string
         self.reserve(256, 24)
         self.put(35, msgtype)
@@ -90,6 +77,9 @@ cdef class Message(FieldSet):
 
     cdef uint32_t _changes(self) noexcept:
         return self.changes
+
+    cdef bint _own(self) noexcept:
+        return self.own
 
     # memory and splicing
 
@@ -247,6 +237,7 @@ cdef class Message(FieldSet):
     @dictionary.setter
     def dictionary(self, value):
         self.given = value
+        self.own = value is not None and not value.standard
 
     @property
     def begin_string(self):
@@ -359,7 +350,8 @@ cdef class Message(FieldSet):
 
     def copy(self):
         """A message of its own with the same fields and dictionary."""
-        cdef Message twin = message_of(&self.m, self.given)
+        cdef Message twin = message_of(&self.m, self.given if self.own else None)
+        twin.given = self.given
         twin.version = self.version
         return twin
 
@@ -369,7 +361,7 @@ cdef class Message(FieldSet):
         cdef uint32_t n = 0, i, a
         cdef const fix_field *f = self.m.fields
         cdef uint32_t count = self.m.count
-        version = self.begin_string
+        version = self.version if fix_index_from(f, 0, count, 8) >= count else self.begin_string
         if not PyUnicode_IS_ASCII(version) or not fix_writer_version(&writer, PyUnicode_AsUTF8AndSize(version, NULL),
                                                                      <uint32_t>len(version)):
             raise MessageError(f"BeginString(8) is {version!r}, must be FIX.n.m or FIXT.n.m")
@@ -473,7 +465,8 @@ cdef Message message_of(const fix_msg *m, object dictionary):
     message.m.error = m.error
     message.m.error_field = m.error_field
     message.m.error_tag = m.error_tag
-    message.given = dictionary
+    if dictionary is not None:
+        message.dictionary = dictionary
     message.version = "FIX.4.4"
     return message
 
@@ -481,7 +474,8 @@ cdef Message message_of(const fix_msg *m, object dictionary):
 def message_from_text(text, dictionary):
     cdef Message message = Message.__new__(Message)
     cdef uint32_t tag
-    message.given = dictionary
+    if dictionary is not None:
+        message.dictionary = dictionary
     message.version = "FIX.4.4"
     for part in (text if "\x01" in text else text.replace("|", "\x01")).split("\x01"):
         if not part.strip():
@@ -494,114 +488,3 @@ def message_from_text(text, dictionary):
         value = encoded(message, tag, value)
         message.append_octets(tag, <const uint8_t *>PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value))
     return message
-
-
-def parse(data, dictionary=None):
-    """The message that `data` is: octets, or text with `|` for SOH. All of it, with right BodyLength and CheckSum.
-
-    GarbledMessage, IncompleteMessage (both say what is wrong), or MessageError if it is wrong inside.
-    """
-    cdef const uint8_t[::1] octets
-    cdef int verdict
-    cdef Py_ssize_t n
-    if isinstance(data, str):
-        data = data.replace("|", "\x01").encode("latin-1")
-    if type(data) is bytes:
-        n = PyBytes_GET_SIZE(data)
-        if n <= FIX_MAX_MESSAGE:
-            memcpy(scratch_octets, PyBytes_AS_STRING(data), n)
-    else:
-        octets = data
-        n = octets.shape[0]
-        if 0 < n <= FIX_MAX_MESSAGE:
-            memcpy(scratch_octets, &octets[0], n)
-    if n > FIX_MAX_MESSAGE:
-        raise MessageError(f"{n} octets, a message has at most {FIX_MAX_MESSAGE}")
-    verdict = fix_parse(&scratch, scratch_octets, <uint32_t>n)
-    if verdict == FIX_GARBLED:
-        raise GarbledMessage(f"no message: {GARBLED[scratch.garbled]}", scratch.skip)
-    if verdict == FIX_PARTIAL:
-        raise IncompleteMessage(f"{n} octets are not the whole message, at least {scratch.need} are needed", scratch.need)
-    if scratch.n != n:
-        raise MessageError(f"{n - scratch.n} octets follow the message; fix.Parser takes streams")
-    message = message_of(&scratch, dictionary)
-    if scratch.error != FIX_OK:
-        raise MessageError(message.error)
-    return message
-
-
-cdef class Parser:
-    """Messages from a stream of octets: feed what arrives, get the messages that are whole by now.
-
-    What is not a message is skipped up to the next `8=FIX` and counted: `garbled` stretches that began like a message and
-    were none, `skipped` octets in all, `last_garbled` the latest reason. A message with `error` set has right BodyLength
-    and CheckSum and is wrong inside. max_size limits a message, and with it the memory of this object.
-    """
-    cdef fix_msg m
-    cdef uint8_t *octets
-    cdef uint32_t begin, end, cap
-    cdef object dictionary
-    cdef readonly uint64_t messages, garbled, skipped
-    cdef readonly object last_garbled
-
-    def __cinit__(self, dictionary=None, *, max_size=FIX_MAX_MESSAGE, resync="next"):
-        if not isinstance(max_size, int) or not 32 <= max_size <= FIX_MAX_MESSAGE:
-            raise ValueError(f"max_size is {max_size!r}, must be 32 to {FIX_MAX_MESSAGE}")
-        if resync not in ("next", "trailer"):
-            raise ValueError(f"resync is {resync!r}, must be next or trailer")
-        self.cap = 2 * <uint32_t>max_size + 4096
-        self.octets = <uint8_t *>malloc(self.cap + FIX_SLACK)
-        if self.octets == NULL or not fix_msg_alloc(&self.m, 0):
-            raise MemoryError
-        self.m.max_size = max_size
-        self.m.resync = resync == "trailer"
-        self.dictionary = dictionary
-        if dictionary is not None and not fix_msg_data_pairs(&self.m, dictionary.data_pairs()):
-            raise MemoryError
-
-    def __dealloc__(self):
-        fix_msg_free(&self.m)
-        free(self.octets)
-
-    @property
-    def pending(self):
-        """Octets kept because their message is not whole yet."""
-        return self.end - self.begin
-
-    def feed(self, data):
-        """Take octets; the list of messages they complete."""
-        cdef const uint8_t[::1] octets = data
-        cdef Py_ssize_t n = octets.shape[0], taken = 0, k
-        cdef list found = []
-        while taken < n:
-            if self.begin == self.end:
-                self.begin = self.end = 0
-            elif self.begin > self.cap // 2:
-                memmove(self.octets, self.octets + self.begin, self.end - self.begin)
-                self.end -= self.begin
-                self.begin = 0
-            k = min(n - taken, <Py_ssize_t>(self.cap - self.end))
-            memcpy(self.octets + self.end, &octets[taken], k)
-            self.end += <uint32_t>k
-            taken += k
-            self.drain(found)
-        return found
-
-    cdef bint drain(self, list found) except False:
-        cdef int verdict
-        while self.end - self.begin >= self.m.need and self.begin < self.end:
-            verdict = fix_parse(&self.m, self.octets + self.begin, self.end - self.begin)
-            if verdict == FIX_PARTIAL:
-                break
-            self.m.need = 0
-            if verdict == FIX_COMPLETE:
-                self.messages += 1
-                found.append(message_of(&self.m, self.dictionary))
-                self.begin += self.m.n
-            else:
-                self.skipped += self.m.skip
-                self.last_garbled = GARBLED[self.m.garbled]
-                if self.m.garbled != FIX_GARBLED_NOT_FIX:
-                    self.garbled += 1
-                self.begin += self.m.skip
-        return True

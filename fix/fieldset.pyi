@@ -1,20 +1,35 @@
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from typing_extensions import disjoint_base
+
+from .names import FieldNames
 
 Default = TypeVar("Default")
 Key = int | str
 
+T = TypeVar("T")
+KIND_OF: dict[str, int]
+OTHER_WAY: dict[str, Any]
+
 @disjoint_base
-class FieldSet:
+class FieldAttribute(Generic[T]):
+    """msg.Price; on a class, itself. AttributeError where the message has no such field, but an empty Group for NoXxx."""
+    name: str
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None) -> T: ...
+    def __set__(self, instance: object, value: Any) -> None: ...
+
+@disjoint_base
+class FieldSet(FieldNames):
     def __getitem__(self, key: Key) -> str: ...
     def __contains__(self, key: Key) -> bool: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[tuple[int, str]]: ...
-    def __getattr__(self, name: str) -> Any: ...
     def items(self) -> list[tuple[int, str]]: ...
     def tags(self) -> list[int]: ...
     @overload

@@ -8,12 +8,15 @@ import decimal as _decimal
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.string cimport memcpy
 
 from fix.digits cimport fix_digits_e8, fix_digits_int, fix_digits_uint
 from fix.message cimport FIX_MAX_FIELDS, fix_index_from, fix_is_yes
+from fix.names cimport FieldNames
 from fix.timestamp cimport fix_civil, fix_text_date, fix_text_time, fix_text_utc
 
+from .attributes import ATTRIBUTES
 from .errors import FieldMissing, FieldValueError
 
 UNSET = object()
@@ -24,7 +27,7 @@ cdef object text_of(const uint8_t *p, uint32_t n):
     return PyUnicode_DecodeLatin1(<const char *>p, n, NULL)
 
 
-cdef class FieldSet:
+cdef class FieldSet(FieldNames):
     cdef fix_msg *_at(self) except NULL:
         raise NotImplementedError
 
@@ -39,6 +42,9 @@ cdef class FieldSet:
 
     cdef uint32_t _changes(self) noexcept:
         return 0
+
+    cdef bint _own(self) noexcept:
+        return False
 
     cdef uint32_t _tag(self, object key) except 0:
         """A tag from 44, "44" or "Price"."""
@@ -242,7 +248,7 @@ cdef class FieldSet:
         return group_at(self._message(), i, last, tag, count)
 
     def __getattr__(self, name):
-        """The value of a field by name, converted by its type in the dictionary; a group for NoXxx."""
+        """A field that only a user's dictionary knows by that name, converted by its type there; a group for NoXxx."""
         if name.startswith("_"):
             raise AttributeError(name)
         dictionary = self._message().dictionary
@@ -255,7 +261,7 @@ cdef class FieldSet:
         try:
             return CONVERTERS.get(kind, FieldSet.__getitem__)(self, tag)
         except FieldMissing as error:
-            raise AttributeError(str(error)) from None
+            raise AttributeError(f"{error}; get({tag}) gives None") from None
 
 
 CONVERTERS = {
@@ -300,6 +306,9 @@ cdef class Entry(FieldSet):
     cdef object _message(self):
         return self.message
 
+    cdef bint _own(self) noexcept:
+        return self.message._own()
+
     def __repr__(self):
         return f"<Entry {'|'.join(f'{tag}={value}' for tag, value in self.items())}>"
 
@@ -340,3 +349,104 @@ cdef object group_at(FieldSet message, uint32_t i, uint32_t last, uint32_t tag, 
             entry.changes = message._changes()
             found.append(entry)
     return Group(tag, count, found)
+
+
+# --- msg.Price
+
+cdef enum attribute_kind:
+    TEXT = 0
+    NUMBER = 1
+    EXACT = 2
+    OTHER = 3
+    GROUP = 4
+
+cdef enum:
+    CACHED = 1024           # Decimals kept by their text: prices and quantities come again and again
+
+cdef list ONE = [chr(octet) for octet in range(256)]
+cdef list decimals = [None] * CACHED
+cdef uint64_t[CACHED] decimal_texts
+cdef uint8_t[CACHED] decimal_lengths
+cdef object Decimal = _decimal.Decimal
+
+KIND_OF = {"s": TEXT, "i": NUMBER, "d": EXACT, "g": GROUP}
+OTHER_WAY = {"b": FieldSet.get_bool, "t": FieldSet.get_datetime, "D": FieldSet.get_date, "x": FieldSet.get_bytes}
+cdef dict convert_by = {}
+
+
+cdef class FieldAttribute:
+    def __cinit__(self, str name, uint32_t tag, str kind):
+        self.name = name
+        self.tag = tag
+        self.kind = KIND_OF.get(kind, OTHER)
+        if self.kind == OTHER:
+            convert_by[tag] = OTHER_WAY[kind]
+
+    def __get__(self, instance, owner):
+        cdef FieldSet fields
+        cdef fix_msg *m
+        cdef const fix_field *f
+        cdef uint32_t i, last
+        cdef int64_t v = 0
+        if instance is None:
+            return self
+        fields = <FieldSet>instance
+        if fields._own():
+            return FieldSet.__getattr__(fields, self.name)
+        m = fields._at()
+        last = fields._last()
+        i = fix_index_from(m.fields, fields._first(), last, self.tag)
+        if i >= last:
+            if self.kind == GROUP:
+                return Group(self.tag, 0, [])
+            raise AttributeError(f"{fields._message()._title()} has no {self.name}({self.tag}); get({self.tag}) gives None")
+        f = &m.fields[i]
+        if self.kind == TEXT:
+            return ONE[m.p[f.off]] if f.len == 1 else text_of(m.p + f.off, f.len)
+        if self.kind == NUMBER and fix_digits_int(m.p + f.off, f.len, &v) == 0:
+            return v
+        if self.kind == EXACT and 0 < f.len <= 8:
+            return exact(fields, self.tag, m.p + f.off, f.len)
+        if self.kind == EXACT:
+            return fields.get_decimal(self.tag)
+        if self.kind == GROUP:
+            return fields.group(self.tag)
+        return convert_by[self.tag](fields, self.tag) if self.kind == OTHER else fields.get_int(self.tag)
+
+    def __set__(self, instance, value):
+        instance[self.tag] = value
+
+    def __repr__(self):
+        return f"<FieldAttribute {self.name}({self.tag})>"
+
+
+cdef object exact(FieldSet fields, uint32_t tag, const uint8_t *p, uint32_t n):
+    """The Decimal of n octets, at most eight, from the cache if it was read before."""
+    cdef uint64_t text = 0
+    cdef uint32_t at
+    memcpy(&text, p, n)
+    at = <uint32_t>((text * <uint64_t>0x9E3779B97F4A7C15) >> 54)
+    if decimal_texts[at] != text or decimal_lengths[at] != n:
+        value = fields.get_decimal(tag)
+        decimals[at] = value
+        decimal_texts[at] = text
+        decimal_lengths[at] = <uint8_t>n
+    return decimals[at]
+
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        void *tp_dict
+    void PyType_Modified(PyTypeObject *kind)
+
+
+def _name_fields():
+    """Every name an attribute of FieldNames. An extension type takes none from Python, so its dict is filled directly."""
+    names = <dict>(<PyTypeObject *>FieldNames).tp_dict
+    words = ATTRIBUTES.split()
+    for i in range(0, len(words), 3):
+        names[words[i]] = FieldAttribute(words[i], int(words[i + 1]), words[i + 2])
+    PyType_Modified(<PyTypeObject *>FieldNames)
+
+
+_name_fields()

@@ -1,4 +1,7 @@
 """Strategies that are C functions."""
+from collections.abc import Callable
+from typing import Any
+
 from typing_extensions import disjoint_base
 
 from gateway.strategy import Strategy
@@ -16,7 +19,7 @@ class CallbackStrategy(Strategy):
     def __init__(self, on_message: int, *, ctx: int = 0, on_logon: int = 0, on_logout: int = 0, on_reject: int = 0,
                  on_timer: int = 0, may_resend: int = 0, keep: object = None) -> None: ...
 
-def api() -> dict[str, object]:
+def api() -> dict[str, Callable[..., Any]]:
     """The functions of gateway/fixwire.h as ctypes function objects, callable from numba's nopython code."""
 
 def api_address() -> int:

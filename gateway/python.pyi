@@ -10,16 +10,14 @@ from gateway.strategy import Strategy
 class MessageView(FieldSet):
     """The message a callback is handed, read in place: what a `fix.Message` can tell, nothing copied.
 
-    Fields by tag or name: msg[55], msg["Symbol"], msg.get_int(38), msg.get_e8("Price"), msg.group("NoMDEntries"). The
-    attributes by field name (msg.Price) are those of a copy: msg.copy().Price.
+    Fields by tag or name: msg[55], msg["Symbol"], msg.get_int(38), msg.get_e8("Price"); converted by their type as
+    attributes: msg.Price, msg.NoMDEntries[0].MDEntryPx.
 
     It is valid inside its callback only (RuntimeError afterwards) and reused by the next one; `copy()` is a message of
     its own, `bytes(msg)` the octets as they came. len(msg) is the number of fields.
     """
     @property
     def MsgType(self) -> str: ...
-    @property
-    def MsgSeqNum(self) -> int: ...
     @property
     def name(self) -> str: ...                  # NewOrderSingle
     @property

@@ -241,7 +241,7 @@ class Replay:
     """One run: device, engine, what came and went."""
 
     def __init__(self, args: argparse.Namespace, facts: Facts, strategy: Any) -> None:
-        from fix.face import Parser
+        from fix import Parser
         from gateway.show import View
         self.args, self.facts, self.strategy = args, facts, strategy
         self.view = View(False)

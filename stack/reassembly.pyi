@@ -1,4 +1,4 @@
-from collections.abc import Buffer
+from typing_extensions import Buffer
 
 class Reassembly:
     def __init__(self, limit: int, nxt: int = 0) -> None: ...

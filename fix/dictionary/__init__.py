@@ -32,6 +32,7 @@ def standard(version: str) -> Dictionary:
             if name not in _read:
                 table = importlib.import_module(f".{module}", __name__).TABLE
                 _read[name] = Dictionary.from_table(table)
+                _read[name].standard = True
             return _read[name]
     raise DictionaryError(f"version {version!r} is not one of {', '.join(VERSIONS)}")
 

@@ -1,7 +1,8 @@
 """Writes the committed tables from QuickFIX-format XML: python -m fix.dictionary.generate [FOLDER] [--check]
 
 FOLDER (../shared/dictionaries unless given) holds FIX40.xml ... FIX50SP2.xml, FIXT11.xml. Written are one table
-module a version beside this file, fix/tags.pxd, fix/tags.py, fix/enums.py and fix/dictionary/datafields.pxd.
+module a version beside this file, fix/tags.pxd, fix/tags.py, fix/enums.py, fix/attributes.py, fix/names.pyi,
+fix/dictionary/datafields.pxd, and the message classes fix/fix40.py ... fix/fix50sp2.py with their stubs.
 With --check nothing is written; exit 1 names the files that are not what the XML says.
 """
 from __future__ import annotations
@@ -123,6 +124,80 @@ cdef extern from *:
 '''
 
 
+# what msg.Price is: type of the field -> (letter in fix/attributes.py, type in the stubs, what a constructor takes)
+KINDS = {
+    **dict.fromkeys(("INT", "LENGTH", "SEQNUM", "TAGNUM", "DAYOFMONTH"), ("i", "int", "_Number")),
+    **dict.fromkeys(("FLOAT", "PRICE", "QTY", "QUANTITY", "AMT", "PRICEOFFSET", "PERCENTAGE"), ("d", "Decimal", "_Number")),
+    **dict.fromkeys(("UTCTIMESTAMP", "TIME"), ("t", "datetime", "_Time")),
+    **dict.fromkeys(("UTCDATE", "UTCDATEONLY", "LOCALMKTDATE", "DATE"), ("D", "date", "_Day")),
+    **dict.fromkeys(("DATA", "XMLDATA"), ("x", "bytes", "_Text")),
+    "BOOLEAN": ("b", "bool", "_Flag"), "NUMINGROUP": ("g", "Group", "_Entries"),
+}
+TEXT = ("s", "str", "_Text")
+
+# the messages that have classes
+COMMON = """Heartbeat TestRequest ResendRequest Reject SequenceReset Logout Logon NewOrderSingle ExecutionReport
+    OrderCancelRequest OrderCancelReplaceRequest OrderCancelReject OrderStatusRequest MarketDataRequest
+    MarketDataSnapshotFullRefresh MarketDataIncrementalRefresh MarketDataRequestReject SecurityDefinitionRequest
+    SecurityDefinition SecurityStatus TradingSessionStatus QuoteRequest Quote News Email BusinessMessageReject""".split()
+
+
+def kinds(all_of_them: dict[str, Dictionary]) -> dict[str, tuple[int, tuple[str, str, str]]]:
+    """Name -> (tag, kind) as the newest version with that name has it: one type whatever the version."""
+    found: dict[str, tuple[int, tuple[str, str, str]]] = {}
+    for d in reversed(all_of_them.values()):
+        for f in d.fields.values():
+            found.setdefault(f.name, (f.tag, KINDS.get(f.type, TEXT)))
+    return dict(sorted(found.items(), key=lambda item: item[1][0]))
+
+
+def attributes_py(found: dict[str, tuple[int, tuple[str, str, str]]]) -> str:
+    words = " ".join(f"{name} {tag} {kind[0]}" for name, (tag, kind) in found.items())
+    text = "\n".join(textwrap.wrap(words, 120, break_long_words=False, break_on_hyphens=False))
+    return (f"# {MARK}\n"
+            f'"""Name, tag and kind of every field of every version, the newest type each. {NOTE}"""\n'
+            f'ATTRIBUTES = """\n{text}\n"""\n')
+
+
+def names_pyi(found: dict[str, tuple[int, tuple[str, str, str]]]) -> str:
+    lines = [f"# {MARK}", f"# Fields as attributes, of every version. {NOTE}",
+             "from datetime import date, datetime", "from decimal import Decimal", "",
+             "from typing_extensions import disjoint_base", "", "from .fieldset import FieldAttribute, Group", "",
+             "@disjoint_base", "class FieldNames:"]
+    lines += [f"    {name}: FieldAttribute[{kind[1]}]" for name, (_, kind) in found.items() if name != "MsgType"]
+    return "\n".join(lines) + "\n"
+
+
+def message_classes(d: Dictionary, transport: Dictionary, found: dict[str, tuple[int, tuple[str, str, str]]]) -> tuple[str, str]:
+    """A module of message classes and its stub."""
+    begin = d.version if not d.version.startswith("FIX.5") else transport.version
+    code = [f"# {MARK}", f'"""Classes of common {d.version} messages; see fix/typed.pyx. {NOTE}"""',
+            "from .typed import TypedMessage"]
+    stub = [f"# {MARK}", f"# Classes of common {d.version} messages. {NOTE}",
+            "from collections.abc import Mapping, Sequence", "from datetime import date, datetime",
+            "from decimal import Decimal", "from typing import Any", "", "from .typed import TypedMessage", "",
+            "_Text = str | bytes | int", "_Number = int | float | Decimal | str", "_Time = datetime | str",
+            "_Day = date | str", "_Flag = bool | str", "_Entries = Sequence[Mapping[str, Any] | Mapping[int, Any]]"]
+    for name in COMMON:
+        book = next((b for b in (d, transport) if any(m.name == name for m in b.messages.values())), None)
+        if book is None:
+            continue
+        message = next(m for m in book.messages.values() if m.name == name)
+        code += ["", "", f"class {name}(TypedMessage):", "    __slots__ = ()", f"    MSGTYPE = {message.msgtype!r}",
+                 f"    BEGIN_STRING = {begin!r}", f"    VERSION = {book.version!r}"]
+        arguments = [f"{book.fields[m.tag].name}: {found[book.fields[m.tag].name][1][2]} | None = ...,"
+                     for m in book.members(message.msgtype)]
+        stub += ["", f"class {name}(TypedMessage):"]
+        if arguments:
+            stub += ["    def __init__(", "        self, *,"]
+            stub += ["        " + row for row in textwrap.wrap("\0".join(a.replace(" ", "\1") for a in arguments)
+                                                              .replace("\0", " "), 108, break_long_words=False)]
+            stub += ["    ) -> None: ..."]
+        else:
+            stub += ["    def __init__(self) -> None: ..."]
+    return "\n".join(code) + "\n", "\n".join(stub).replace("\1", " ") + "\n"
+
+
 def outputs(folder: pathlib.Path) -> dict[pathlib.Path, str]:
     found = dictionaries(folder)
     tags, messages = names(found), message_names(found)
@@ -131,6 +206,13 @@ def outputs(folder: pathlib.Path) -> dict[pathlib.Path, str]:
     files[HERE.parent / "tags.py"] = tags_py(tags)
     files[HERE.parent / "enums.py"] = enums_py(found, messages)
     files[HERE / "datafields.pxd"] = datafields_pxd(found)
+    attributes = kinds(found)
+    files[HERE.parent / "attributes.py"] = attributes_py(attributes)
+    files[HERE.parent / "names.pyi"] = names_pyi(attributes)
+    for version, d in found.items():
+        if version != "FIXT.1.1":
+            module = HERE.parent / f"{VERSIONS[version][0]}.py"
+            files[module], files[module.with_suffix(".pyi")] = message_classes(d, found["FIXT.1.1"], attributes)
     return files
 
 

@@ -70,6 +70,7 @@ class Dictionary:
         self.components: dict[str, tuple[Member, ...]] = {}
         self.header: tuple[Member, ...] = ()
         self.trailer: tuple[Member, ...] = ()
+        self.standard = False       # one of `fix.dictionary.standard`, as generated
         self._expanded: dict[str, tuple[Member, ...]] = {}
         self._members: dict[Member, Member] = {}
         self._groups: dict[tuple[str, int], Member | None] = {}
@@ -89,6 +90,7 @@ class Dictionary:
         old = self.fields.get(tag)
         if old is not None:
             del self.tags[old.name]
+        self.standard = False
         new = Field(tag, name, type, dict(values or {}))
         self.fields[tag] = new
         self.tags[name] = tag
@@ -101,6 +103,7 @@ class Dictionary:
         message = self.messages.get(msgtype)
         if message is None:
             raise DictionaryError(f"MsgType {msgtype!r} is not a message of {self.version}")
+        self.standard = False
         message.members += (Member(tag, required),)
         self._expanded.pop("M" + msgtype, None)
         self._groups.clear()
@@ -108,6 +111,7 @@ class Dictionary:
 
     def add_message(self, msgtype: str, name: str, members: Iterable[Member], admin: bool = False) -> MessageType:
         """Add a message of the venue's own, or replace one."""
+        self.standard = False
         message = MessageType(msgtype, name, admin, tuple(members))
         self.messages[msgtype] = message
         self._expanded.pop("M" + msgtype, None)

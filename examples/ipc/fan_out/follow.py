@@ -7,7 +7,7 @@ from publish import QUOTE
 from ipc import Subscriber
 
 
-def main():
+def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--directory", help="where segments live (/dev/shm)")
     a = p.parse_args()

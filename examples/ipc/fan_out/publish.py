@@ -10,7 +10,7 @@ from ipc import Publisher
 QUOTE = numpy.dtype([("symbol", "S8"), ("bid_e8", "i8"), ("ask_e8", "i8"), ("ts_ns", "u8")])
 
 
-def main():
+def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--count", type=int, default=0, help="quotes to publish (0: until Ctrl-C)")
     p.add_argument("--rate", type=int, default=100_000, help="quotes a second")

@@ -4,7 +4,7 @@ import time
 from ipc import Writer
 
 
-def main(count=3000):
+def main(count: int = 3000) -> None:
     with Writer("events", 16, 4096, create=True, replace=True, policy="block", block_ns=60_000_000_000) as events:
         for number in range(count):
             events.send(number.to_bytes(8, "little"))

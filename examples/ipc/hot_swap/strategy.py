@@ -6,7 +6,7 @@ from ipc import Reader
 from ipc.segment import RoleTaken
 
 
-def attach():
+def attach() -> Reader:
     while True:
         try:
             return Reader("events", timeout=60, wait="yield")
@@ -14,13 +14,15 @@ def attach():
             time.sleep(0.001)           # the version before us still lives
 
 
-def main(version="1"):
+def main(version: str = "1") -> None:
     with attach() as events:
         first, handled = events.number, 0
         print(f"version {version} takes over at event {first}", flush=True)
         try:
             while events.wait(timeout_ns=2_000_000_000):
-                with events.peek() as event:
+                event = events.peek()
+                assert event is not None        # wait said so
+                with event:
                     assert int.from_bytes(event, "little") == events.number, "an event is missing"
                 events.ack()            # only now is it done: killed before this line, our successor gets it again
                 handled += 1

@@ -5,7 +5,7 @@ import time
 from ipc import Writer
 
 
-def main():
+def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--steps", type=int, default=100_000)
     a = p.parse_args()

@@ -4,7 +4,7 @@ import sys
 from ipc import Reader
 
 
-def main(path="work.log"):
+def main(path: str = "work.log") -> None:
     with Reader("log", timeout=60) as log, open(path, "ab", buffering=1 << 16) as out:
         lines = 0
         while log.wait(timeout_ns=2_000_000_000):

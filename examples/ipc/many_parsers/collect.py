@@ -5,8 +5,8 @@ import fix
 from ipc import MpscReader
 
 
-def main():
-    types = collections.Counter()
+def main() -> None:
+    types: collections.Counter[str] = collections.Counter()
     with MpscReader("parsed", 4096, 1024, create=None) as parsed:
         while parsed.wait(timeout_ns=5_000_000_000):
             for raw in parsed.pop_batch():

@@ -5,7 +5,7 @@ import fix
 from ipc import MpscWriter
 
 
-def main(path):
+def main(path: str) -> None:
     with MpscWriter("parsed", 4096, 1024, policy="block", block_ns=60_000_000_000) as parsed:
         for message in fix.Parser().feed(open(path, "rb").read()):
             parsed.send(message.raw)

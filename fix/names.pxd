@@ -1,0 +1,3 @@
+# The empty base of everything that has fields; see names.pyx.
+cdef class FieldNames:
+    pass

@@ -1,0 +1,20 @@
+from typing import Literal
+
+from typing_extensions import Buffer, disjoint_base
+
+from .dictionary import Dictionary
+from .face import Message
+
+def parse(data: Buffer | str, dictionary: Dictionary | None = None) -> Message: ...
+
+@disjoint_base
+class Parser:
+    messages: int
+    garbled: int
+    skipped: int
+    last_garbled: str | None
+    def __init__(self, dictionary: Dictionary | None = None, *, max_size: int = 65535,
+                 resync: Literal["next", "trailer"] = "next") -> None: ...
+    @property
+    def pending(self) -> int: ...
+    def feed(self, data: Buffer) -> list[Message]: ...
