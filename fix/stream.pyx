@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
-from fix.face cimport Message, message_of
+from fix.face cimport message_of
 from fix.message cimport FIX_GARBLED_NOT_FIX, FIX_MAX_MESSAGE, FIX_OK, FIX_SLACK, fix_msg
 from fix.parse cimport (
     FIX_COMPLETE, FIX_GARBLED, FIX_PARTIAL, fix_msg_alloc, fix_msg_data_pairs, fix_msg_free, fix_parse,

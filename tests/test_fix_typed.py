@@ -67,7 +67,8 @@ def test_a_missing_field_and_a_wrong_value():
         _ = msg.StopPx
     with pytest.raises(AttributeError, match="NoSuchThing is not a field"):
         _ = msg.NoSuchThing
-    for name, words in (("Price", "must be a decimal number"), ("MsgSeqNum", "must be an integer"), ("TransactTime", "must be Y")):
+    for name, words in (("Price", "must be a decimal number"), ("MsgSeqNum", "must be an integer"),
+                        ("TransactTime", "must be YYYYMMDD")):
         with pytest.raises(fix.FieldValueError, match=words):
             getattr(msg, name)
 

@@ -134,6 +134,7 @@ KINDS = {
     "BOOLEAN": ("b", "bool", "_Flag"), "NUMINGROUP": ("g", "Group", "_Entries"),
 }
 TEXT = ("s", "str", "_Text")
+Kinds = dict[str, tuple[int, tuple[str, str, str]]]
 
 # the messages that have classes
 COMMON = """Heartbeat TestRequest ResendRequest Reject SequenceReset Logout Logon NewOrderSingle ExecutionReport
@@ -142,24 +143,24 @@ COMMON = """Heartbeat TestRequest ResendRequest Reject SequenceReset Logout Logo
     SecurityDefinition SecurityStatus TradingSessionStatus QuoteRequest Quote News Email BusinessMessageReject""".split()
 
 
-def kinds(all_of_them: dict[str, Dictionary]) -> dict[str, tuple[int, tuple[str, str, str]]]:
+def kinds(all_of_them: dict[str, Dictionary]) -> Kinds:
     """Name -> (tag, kind) as the newest version with that name has it: one type whatever the version."""
-    found: dict[str, tuple[int, tuple[str, str, str]]] = {}
+    found: Kinds = {}
     for d in reversed(all_of_them.values()):
         for f in d.fields.values():
             found.setdefault(f.name, (f.tag, KINDS.get(f.type, TEXT)))
     return dict(sorted(found.items(), key=lambda item: item[1][0]))
 
 
-def attributes_py(found: dict[str, tuple[int, tuple[str, str, str]]]) -> str:
+def attributes_py(found: Kinds) -> str:
     words = " ".join(f"{name} {tag} {kind[0]}" for name, (tag, kind) in found.items())
     text = "\n".join(textwrap.wrap(words, 120, break_long_words=False, break_on_hyphens=False))
     return (f"# {MARK}\n"
-            f'"""Name, tag and kind of every field of every version, the newest type each. {NOTE}"""\n'
+            f'"""Name, tag and kind of every field of every version. {NOTE}"""\n'
             f'ATTRIBUTES = """\n{text}\n"""\n')
 
 
-def names_pyi(found: dict[str, tuple[int, tuple[str, str, str]]]) -> str:
+def names_pyi(found: Kinds) -> str:
     lines = [f"# {MARK}", f"# Fields as attributes, of every version. {NOTE}",
              "from datetime import date, datetime", "from decimal import Decimal", "",
              "from typing_extensions import disjoint_base", "", "from .fieldset import FieldAttribute, Group", "",
@@ -168,7 +169,7 @@ def names_pyi(found: dict[str, tuple[int, tuple[str, str, str]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def message_classes(d: Dictionary, transport: Dictionary, found: dict[str, tuple[int, tuple[str, str, str]]]) -> tuple[str, str]:
+def message_classes(d: Dictionary, transport: Dictionary, found: Kinds) -> tuple[str, str]:
     """A module of message classes and its stub."""
     begin = d.version if not d.version.startswith("FIX.5") else transport.version
     code = [f"# {MARK}", f'"""Classes of common {d.version} messages; see fix/typed.pyx. {NOTE}"""',
