@@ -53,6 +53,7 @@ cdef enum:
     PAGE = 4096
     SLACK = 64
 
+cdef uint64_t NO_POSITION = 0xFFFFFFFFFFFFFFFF      # no ring: nothing is kept but on disk
 cdef uint64_t RING_MAGIC = 0x31474E4952584946       # "FIXRING1"
 
 
@@ -75,12 +76,12 @@ cdef void replay_record(journal *j, replay *y, journal_record *r, uint64_t at) n
         y.next_out = r.seq + 1
 
 
-cdef void replay_segments(journal *j, replay *y) noexcept nogil:
+cdef void replay_segments(journal *j, replay *y, uint64_t kept) noexcept nogil:
     cdef uint32_t i
     cdef uint64_t at
     cdef journal_record *r
     for i in range(j.segments.count):
-        segment_walk(&j.segments, i)
+        segment_walk(&j.segments, i, kept)
         at = j.segments.at[i].start
         while at < j.segments.at[i].end:
             r = <journal_record *>segments_at(&j.segments, at, 8)
@@ -201,7 +202,7 @@ cdef class Journal(Store):
         if not fresh and self.j.segments.stream != 0 and self.j.segments.stream != self.j.page.stream:
             raise JournalError(f"{self._ring_path()} and the segments in {directory} are of different journals; "
                                f"remove the one that is not wanted")
-        replay_segments(self.j, &y)
+        replay_segments(self.j, &y, NO_POSITION if fresh else self.j.page.drained)
         if fresh:
             self._begin_ring(&y)
         else:

@@ -64,7 +64,7 @@ cdef void record_seal(journal_record *r) noexcept nogil     # fill in crc
 
 # 0 or an errno; segment_adopt: -1 = not a segment of this journal
 cdef int segment_adopt(segment_set *set, const char *name, uint64_t start, bint last) noexcept nogil
-cdef void segment_walk(segment_set *set, uint32_t i) noexcept nogil
+cdef void segment_walk(segment_set *set, uint32_t i, uint64_t kept) noexcept nogil
 cdef int segments_rotate(segment_set *set, uint64_t at) noexcept nogil
 cdef int segments_write(segment_set *set, uint64_t at, const uint8_t *p, uint64_t n) noexcept nogil
 cdef int segments_sync(segment_set *set) noexcept nogil

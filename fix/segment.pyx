@@ -206,8 +206,9 @@ cdef int segment_adopt(segment_set *set, const char *name, uint64_t start, bint 
     return 0
 
 
-cdef void segment_walk(segment_set *set, uint32_t i) noexcept nogil:
-    """Find the end of what is whole in segment i."""
+cdef void segment_walk(segment_set *set, uint32_t i, uint64_t kept) noexcept nogil:
+    """Find the end of what is whole in segment i. What begins at position `kept` or later is still in the ring:
+    a write cut short there by a kill is no damage."""
     cdef segment *g = &set.at[i]
     cdef uint64_t limit = set.size
     cdef journal_record *r
@@ -215,7 +216,7 @@ cdef void segment_walk(segment_set *set, uint32_t i) noexcept nogil:
     while g.end - g.start < limit:
         r = <journal_record *>(g.map + SEGMENT_HEAD + (g.end - g.start))
         if not record_is_good(r, limit - (g.end - g.start)):
-            if r.kind != 0:
+            if r.kind != 0 and g.end < kept:
                 set.damaged += 1
             return
         g.end += record_step(r)

@@ -258,6 +258,24 @@ def test_a_torn_end_on_disk_is_left_out_and_never_met_again(place, tmp_path):
         assert journal.next_out == 12 and journal.get(12) is None and journal.get(11) == message(11)
 
 
+def test_a_write_to_disk_cut_short_by_a_kill_is_no_damage(place, tmp_path):
+    with fix.Journal("a", **place) as journal:
+        fill(journal, 1, 20)
+    segment, = (os.path.join(place["directory"], f) for f in os.listdir(place["directory"]) if f.endswith(".journal"))
+    with fix.Journal("a", **place) as journal:
+        drained = journal.stats()["drained"]
+    with open(segment, "r+b") as f:
+        f.seek(64 + drained)
+        f.write(b"\x01half a record")
+    with fix.Journal("a", **place) as journal:
+        assert journal.stats()["damaged"] == 0 and journal.next_out == 21
+        fill(journal, 21, 25)
+    os.unlink(os.path.join(place["ring_directory"], "fixwire-a.ring"))
+    with fix.Journal("a", **place) as journal:
+        assert [journal.get(seq) for seq in range(1, 26)] == [message(seq) for seq in range(1, 26)]
+        assert journal.stats()["damaged"] == 0
+
+
 # --- opening
 
 def test_one_process_at_a_time(place):
