@@ -57,6 +57,11 @@ cdef struct fix_msg:
     fix_field *fields       # with 256 octets of slack behind
     const void *data_table  # Length/data pairs of a dictionary of the user's (parse.pxd), NULL: those of the standard
     uint32_t resync         # fix_resync of parse.pxd
+    # FIX_RESYNC_TRAILER: the octets up to seek_end stay as they are, and no CheckSum(10) begins in seek_from .. seek_to of
+    # them, so that many false beginnings do not look through the same octets again. seek_end NULL: not known.
+    const uint8_t *seek_from
+    const uint8_t *seek_to
+    const uint8_t *seek_end
 
 cdef extern from *:
     """

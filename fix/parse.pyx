@@ -125,19 +125,39 @@ cdef uint32_t fix_next_begin(const uint8_t *p, uint32_t n) noexcept nogil:
     return n
 
 
+cdef const uint8_t *next_trailer(fix_msg *m, const uint8_t *p, const uint8_t *end) noexcept nogil:
+    """The first `|10=` that begins at p or behind and ends before `end`, NULL: none."""
+    cdef const uint8_t *at = p
+    cdef const uint8_t *hit
+    cdef bint kept = m.seek_end != NULL and end <= m.seek_end
+    cdef bint known = kept and m.seek_from <= p <= m.seek_to
+    if known:
+        at = m.seek_to
+    if end - at < 4:
+        return NULL
+    hit = <const uint8_t *>memmem(at, <size_t>(end - at), <const char *>b"\x0110=", 4)
+    if kept and hit == NULL:
+        if not known:
+            m.seek_from = p
+        m.seek_to = end - 3
+    return hit
+
+
 cdef int garbled(fix_msg *m, const uint8_t *p, uint32_t n, int why, uint32_t total) noexcept nogil:
     """Fill in `skip`. `total` is what BodyLength makes of the message, 0 if it could not be read."""
     cdef const uint8_t *hit
     cdef const uint8_t *soh
+    cdef uint32_t far
     m.garbled = why
     if m.resync == 1 and total != 0:        # FIX_RESYNC_TRAILER
         if n < total:
             m.need = total
             return FIX_PARTIAL
+        far = n if n - total < LONGEST_NEED else total + LONGEST_NEED
         # CheckSum(10) may stand exactly where BodyLength says, with the SOH before it one octet earlier
-        hit = <const uint8_t *>memmem(p + total - 8, n - (total - 8), <const char *>b"\x0110=", 4)
+        hit = next_trailer(m, p + total - 8, p + far)
         if hit != NULL:
-            soh = <const uint8_t *>memchr(hit + 4, SOH, <size_t>(p + n - (hit + 4)))
+            soh = <const uint8_t *>memchr(hit + 4, SOH, <size_t>(p + far - (hit + 4)))
             if soh != NULL:
                 m.skip = <uint32_t>(soh + 1 - p)
                 return FIX_GARBLED

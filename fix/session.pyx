@@ -107,6 +107,16 @@ cdef uint32_t session_input(fix_session *s, const uint8_t *p, uint32_t n, uint64
     session ended; octets behind the end of a session are consumed and counted.
     """
     cdef fix_msg *m = s.msg
+    cdef uint32_t used
+    m.seek_from = m.seek_to = p
+    m.seek_end = p + n          # these octets stay where they are until this returns
+    used = take(s, p, n, now_ns)
+    m.seek_end = NULL
+    return used
+
+
+cdef inline uint32_t take(fix_session *s, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept nogil:
+    cdef fix_msg *m = s.msg
     cdef uint32_t used = 0, messages = 0, size
     cdef int verdict
     s.need = 0

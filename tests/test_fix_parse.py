@@ -181,6 +181,7 @@ def test_resync_by_trailer():
     assert scanner.verdict(long + good[:20], trailer=True)[:2] == (1, len(good) + 21)     # no CheckSum yet
     assert scanner.verdict(long + good, trailer=True)[:2] == (2, 2 * len(good))
     assert scanner.verdict(long + b"x" * 5000, trailer=True)[:2] == (2, len(long) + 5000)
+    assert scanner.verdict(long + b"x" * 5000 + good, trailer=True)[:2] == (2, len(long) + 5000)      # not further than 4096
     wrong = good.replace(b"34=1", b"34=2")
     assert scanner.verdict(wrong + good, trailer=True)[:2] == (2, len(good))
     assert scanner.verdict(b"8=FIX.4.4\x019=a\x01" + b"x" * 20 + good, trailer=True)[:2] == (2, 34)

@@ -1,4 +1,6 @@
 """Gaps, resends and SequenceReset: rows of fix/recovery and of the way out's resends."""
+import random
+
 import pytest
 from messages import Peer, shown
 
@@ -383,3 +385,29 @@ def test_the_last_number_is_the_last(acceptor):
     acceptor.gets("35=8|34=2147483647|37=1|")
     with pytest.raises(Exception, match="used up"):
         acceptor.session.send("35=8|37=2|")
+
+
+# --- beginnings that begin nothing
+
+def false_beginnings(peer):
+    """Two hundred pieces that look like messages, and every tenth a TestRequest that is one."""
+    r = random.Random(5)
+    stream = []
+    for n in range(200):
+        stream.append(r.choice([b"8=FIX.4.4\x019=120\x0135=D\x01", b"8=FIX.4.4\x019=3000\x0135=D\x01", b"\x0110=000\x01",
+                                b"x" * r.randrange(600), b"\x0110=", b"8=FIX.4.4\x019=30\x01"]))
+        if n % 10 == 9:
+            stream.append(b"y" * 5000 + peer.message(f"35=1|112=T{n}|"))
+    return b"".join(stream)
+
+
+def test_false_beginnings_end_alike_however_the_octets_come():
+    outcomes = set()
+    for piece in (1 << 20, 997, 60, 1):
+        peer = Peer("acceptor", logged_on=True)
+        data = false_beginnings(peer)
+        for at in range(0, len(data), piece):
+            peer.sends_raw(data[at:at + piece])
+        stats = peer.session.stats()
+        outcomes.add((stats["garbled_octets"], stats["messages_in"], peer.session.next_in, peer.session.state))
+    assert len(outcomes) == 1 and stats["messages_in"] > 2 and stats["garbled_octets"] > 90_000, outcomes
