@@ -70,7 +70,7 @@ soak: build
 	$(PY) -m tests.soak --seeds $(or $(SEEDS),10000)
 	PYTHONPATH=. $(PY) tests/lasting_damage.py $(or $(SEEDS),10000)
 	FIXWIRE_FUZZ=10000000 FIXWIRE_BLIND=1000000 $(PY) -m pytest -q tests/test_tcp_fuzz.py tests/test_tcp_attack.py
-	FIXWIRE_SEEDS=$(or $(SEEDS),10000) $(PY) -m pytest -q tests/test_fix_session_simulation.py
+	FIXWIRE_SEEDS=$(or $(SEEDS),10000) $(PY) -m pytest -q -s tests/test_fix_session_simulation.py tests/test_fix_tcp_simulation.py
 	$(PY) -m tests.determinism --runs 1000
 	FIXWIRE_MUTATIONS=1000000 $(PY) -m pytest -q tests/test_fix_parse.py
 
