@@ -566,6 +566,7 @@ cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:
         if not tcp_retransmit(c, i, TCP_TX_TAIL_PROBE, now_ns):
             return
     c.tlp_out = 1
+    c.pto_at_ns = NEVER                             # new text armed it again; there is one probe at a time (section 7.3)
     c.tlp_end_seq = c.snd_nxt
     c.rto_at_ns = now_ns + c.rto_ns
     timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)

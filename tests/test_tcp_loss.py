@@ -350,6 +350,21 @@ def test_one_probe_then_the_timeout(make_link):
     assert link.conn.info()["timeouts"] == 1
 
 
+def test_one_probe_of_new_text_then_the_timeout(make_link):
+    link = opened(make_link, initial_window=2)
+    link.conn.send(f(link.base, 30 * MSS))
+    n = 0
+    while link.sent():
+        n += 1
+    link.wait(2 * RTT + 1000)
+    link.tx(ACK, seq=at(link, n), ack=PEER + 1, text=f(link.base + n * MSS, MSS))
+    link.wait(9 * MS)
+    link.silent()
+    link.wait(2 * MS)
+    again(link, 0)
+    assert link.counted()["tx_tail_probe"] == 1
+
+
 def test_a_lost_fin_is_probed_like_text(make_link):
     link = opened(make_link)
     link.conn.close()
