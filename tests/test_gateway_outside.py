@@ -388,6 +388,28 @@ def test_a_successor_goes_on_where_the_dead_one_left_off(floor):
     assert again.strategy.target.lost == 0
 
 
+def test_what_was_published_while_nobody_sat_there_comes_first(floor):
+    maker = floor.sit("maker")
+    floor.venue.quote("1")
+    floor.turn()
+    floor.die(maker, ms=0)
+    floor.venue.quote("2")
+    floor.street.settle()
+    assert floor.sit("maker").strategy.target.told == [("W", "2"), "logon"]
+
+
+def test_both_rings_are_read_in_the_gateways_order(floor):
+    maker = floor.sit("maker")
+    order(maker, ClOrdID="A")
+    floor.turn()
+    maker.strategy.target.told.clear()
+    for send in (lambda: floor.venue.quote("1"), lambda: floor.venue.fill("A"), lambda: floor.venue.quote("2")):
+        send()
+        floor.street.settle()
+    floor.turn()
+    assert maker.strategy.target.told == [("W", "1"), ("8", "A"), ("W", "2")]
+
+
 def test_a_notice_is_acknowledged_only_after_its_callback(floor):
     """Killed inside it, the successor gets it again."""
     places, inbox = [], floor.desk.strategies["maker"][1]
