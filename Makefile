@@ -43,10 +43,13 @@ test: build lint
 test-debug: .venv/.installed
 	$(PY) tests/sanitized.py $(ARGS)
 
-## make lint          ruff, cython-lint, mypy
+## make lint          ruff, cython-lint, mypy --strict on packages and examples, stubtest of every stub
 lint: build
 	$(PY) -m ruff check -q .
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cython-lint --no-pycodestyle --max-line-length 125 $(ROOMS)
+	$(PY) -m mypy --no-error-summary $(ROOMS)
+	$(PY) -m mypy --no-error-summary examples
+	@$(PY) -m mypy.stubtest --concise --allowlist tests/stubtest_allowlist.txt $(ROOMS)
 
 ## make bench         every benchmark, one table each
 bench: build
