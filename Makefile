@@ -43,10 +43,14 @@ test: build lint
 test-debug: .venv/.installed
 	$(PY) tests/sanitized.py $(ARGS)
 
-## make lint          ruff, cython-lint, mypy
+## make lint          ruff, cython-lint, mypy --strict on packages and examples, stubtest of every stub
 lint: build
 	$(PY) -m ruff check -q .
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cython-lint --no-pycodestyle --max-line-length 125 $(ROOMS)
+	$(PY) -m mypy --no-error-summary $(ROOMS)
+	$(PY) -m mypy --no-error-summary examples
+	@dpdk_py=$$(ls dpdk_py/port.*.so 2>/dev/null) || echo "lint: no libdpdk, the stubs of dpdk_py are not compared"; \
+	  $(PY) -m mypy.stubtest --concise --allowlist tests/stubtest_allowlist.txt $(filter-out dpdk_py,$(ROOMS)) $${dpdk_py:+dpdk_py}
 
 ## make bench         every benchmark, one table each
 bench: build

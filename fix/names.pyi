@@ -3,11 +3,8 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from typing_extensions import disjoint_base
-
 from .fieldset import FieldAttribute, Group
 
-@disjoint_base
 class FieldNames:
     Account: FieldAttribute[str]
     AdvId: FieldAttribute[str]

@@ -1,9 +1,11 @@
-from typing import Literal
+from typing import Literal, Self
 
 from typing_extensions import Buffer, disjoint_base
 
 from .dictionary import Dictionary
 from .face import Message
+
+GARBLED: dict[int, str]
 
 def parse(data: Buffer | str, dictionary: Dictionary | None = None) -> Message: ...
 
@@ -13,8 +15,8 @@ class Parser:
     garbled: int
     skipped: int
     last_garbled: str | None
-    def __init__(self, dictionary: Dictionary | None = None, *, max_size: int = 65535,
-                 resync: Literal["next", "trailer"] = "next") -> None: ...
+    def __new__(cls, dictionary: Dictionary | None = None, *, max_size: int = 65535,
+                 resync: Literal["next", "trailer"] = "next") -> Self: ...
     @property
     def pending(self) -> int: ...
     def feed(self, data: Buffer) -> list[Message]: ...

@@ -1,10 +1,7 @@
 from typing import Any
 
-from typing_extensions import disjoint_base
-
 from .face import Message
 
-@disjoint_base
 class TypedMessage(Message):
     MSGTYPE: str
     BEGIN_STRING: str

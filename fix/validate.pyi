@@ -3,6 +3,10 @@ from typing_extensions import disjoint_base
 from .dictionary import Dictionary
 from .face import Message
 
+KINDS: dict[str, int]
+SEVERAL: set[str]
+TEXTS: dict[int, str]
+
 @disjoint_base
 class Validator:
     dictionary: Dictionary

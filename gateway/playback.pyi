@@ -1,18 +1,21 @@
 import os
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from dpdk_py.base import Device
 
-End = tuple[str, int]
+_End = tuple[str, int]
 
-def survey(path: str | os.PathLike[str], us: End, peer: End) -> dict[str, Any]: ...
+def survey(path: str | os.PathLike[str], us: _End, peer: _End) -> dict[str, Any]: ...
 
+@disjoint_base
 class PlaybackDevice(Device):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        us: End,
-        peer: End,
+        us: _End,
+        peer: _End,
         *,
         passive: bool,
         peer_first: int,

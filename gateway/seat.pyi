@@ -48,6 +48,12 @@ class Seat:
 
         Raises what a callback raised with on_error="stop".
         """
+    def add_session(self, known: dict[str, Any]) -> None:
+        """The gateway's session as it looks from here; the constructor calls it with what the gateway published."""
+    def take_in(self, strategy: object, on_error: str) -> None:
+        """Makes `strategy` the one of every session; the constructor calls it."""
+    def begin(self) -> None:
+        """on_start, then HELLO to the gateway; the first step calls it."""
     def stats(self) -> dict[str, Any]: ...
     def close(self) -> None:
         """Gives the channels up: for the gateway, the end of this incarnation."""

@@ -17,6 +17,6 @@ def new_session(of_engine: int, sessions: list[GatewaySession], strategy: object
                 logon_timeout_s: float = 10.0, backup_hosts: Sequence[tuple[str, int]] = (), store: Store | None = None,
                 validator: Validator | None = None, schedule: Schedule | None = None, max_order_qty: int = 0,
                 max_notional_e8: int = 0, max_orders_per_second: int = 0, min_price_e8: int = 0, max_price_e8: int = 0,
-                price_band: float = 0, price_band_last: bool = True, price_symbols: int = 1024,
+                price_band: float = 0.0, price_band_last: bool = True, price_symbols: int = 1024,
                 bypass_allowed: bool = False, max_open_orders: int = 0, store_octets: int = ..., store_messages: int = ...,
                 next_in: int = 1, next_out: int = 1, vacant: bool = False, **more: Any) -> GatewaySession: ...

@@ -1,11 +1,14 @@
 import os
-from typing import Literal
+from typing import Literal, Self
+
+from typing_extensions import disjoint_base
 
 from dpdk_py.errors import PcapError
 
+@disjoint_base
 class Transcript:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         path: str | os.PathLike[str],
         *,
         lines: Literal["none", "octets", "json"] = "none",
@@ -13,7 +16,7 @@ class Transcript:
         host: str | None = None,
         port: int | None = None,
         checksums: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def error(self) -> PcapError | None: ...
     def read(self, packets: int = 65536) -> bool: ...

@@ -1,12 +1,11 @@
-from ipc.broadcast import Borrowed as Borrowed
-from ipc.broadcast import Publisher as Publisher
-from ipc.broadcast import Subscriber as Subscriber
-from ipc.channel import Reader as Reader
-from ipc.channel import Writer as Writer
-from ipc.mpsc import MpscReader as MpscReader
-from ipc.mpsc import MpscWriter as MpscWriter
-from ipc.poller import Poller as Poller
-from ipc.segment import Segment as Segment
-from ipc.segment import SegmentError as SegmentError
-from ipc.segment import segments as segments
-from ipc.wait import RingCorrupt as RingCorrupt
+from ipc.broadcast import Borrowed, Publisher, Subscriber
+from ipc.channel import Reader, Writer
+from ipc.mpsc import MpscReader, MpscWriter
+from ipc.poller import Poller
+from ipc.segment import Segment, SegmentError, segments
+from ipc.wait import RingCorrupt
+
+__all__ = [
+    "Writer", "Reader", "MpscWriter", "MpscReader", "Publisher", "Subscriber", "Borrowed", "Poller", "Segment",
+    "segments", "SegmentError", "RingCorrupt",
+]

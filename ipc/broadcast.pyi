@@ -3,11 +3,12 @@ from typing import Any, Self
 
 from _typeshed import StrPath
 from numpy.typing import DTypeLike, NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from ipc.segment import Segment
 from ipc.wait import Side
 
+@disjoint_base
 class Publisher(Side):
     pool: Segment | None
     oversize: int
@@ -29,6 +30,7 @@ class Borrowed:
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
 
+@disjoint_base
 class Subscriber(Side):
     pool: Segment | None
     def __init__(self, name: str, *, directory: StrPath | None = None, start: str | int = "newest", wait: str = "yield",

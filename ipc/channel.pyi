@@ -3,18 +3,20 @@ from typing import Any, Final
 
 from _typeshed import StrPath
 from numpy.typing import DTypeLike, NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from ipc.wait import Side
 
 POLICIES: Final[dict[str, int]]
 
+@disjoint_base
 class End(Side):
     @property
     def max_len(self) -> int: ...
     @property
     def capacity(self) -> int: ...
 
+@disjoint_base
 class Writer(End):
     sent: int
     refused: int
@@ -34,8 +36,10 @@ class Writer(End):
     @property
     def free(self) -> int: ...
 
+@disjoint_base
 class Reader(End):
     received: int
+    mark: int    # the consumer's own number, it outlives it; 0 in a new channel
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = False,
                  directory: StrPath | None = None, wait: str = "yield", wakeups: bool = False, replace: bool = False,
                  timeout: float = 1.0) -> None: ...

@@ -3,16 +3,18 @@ from typing import Any
 
 from _typeshed import StrPath
 from numpy.typing import DTypeLike, NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from ipc.wait import Side
 
+@disjoint_base
 class MpscEnd(Side):
     @property
     def max_len(self) -> int: ...
     @property
     def capacity(self) -> int: ...
 
+@disjoint_base
 class MpscWriter(MpscEnd):
     producer: int
     sent: int
@@ -28,6 +30,7 @@ class MpscWriter(MpscEnd):
     def reserve(self, n: int) -> memoryview | None: ...
     def commit(self) -> bool: ...
 
+@disjoint_base
 class MpscReader(MpscEnd):
     received: int
     abandoned: int

@@ -5,6 +5,7 @@ each round one further. A channel whose producer has died or removed it is dropp
 """
 import fnmatch
 import os
+from typing import Self
 
 from ipc.channel import Reader
 from ipc.segment import PREFIX, RoleTaken, SegmentError, segments
@@ -17,7 +18,7 @@ class Poller:
     name that matched and could not be attached to the reason.
     """
 
-    def __init__(self, pattern, directory=None, burst=64):
+    def __init__(self, pattern: str, directory: str | os.PathLike[str] | None = None, burst: int = 64) -> None:
         if burst < 1:
             raise ValueError(f"burst is {burst}, must be 1 or more")
         self.pattern, self.directory, self.burst = pattern, directory, burst
@@ -25,7 +26,7 @@ class Poller:
         self.unreadable: dict[str, str] = {}
         self._first = 0
 
-    def discover(self):
+    def discover(self) -> list[str]:
         """Attaches channels that are new; returns their names."""
         found = []
         for entry in sorted(os.listdir(self.directory or "/dev/shm")):
@@ -42,10 +43,10 @@ class Poller:
             found.append(name)
         return found
 
-    def poll(self, most=1024):
+    def poll(self, most: int = 1024) -> list[tuple[str, bytes]]:
         """Up to `most` (channel name, message) pairs, taken in turns."""
         names = list(self.readers)
-        got = []
+        got: list[tuple[str, bytes]] = []
         for k in range(len(names)):
             name = names[(self._first + k) % len(names)]
             room = min(self.burst, most - len(got))
@@ -59,7 +60,7 @@ class Poller:
         self._first = (self._first + 1) % len(names) if names else 0
         return got
 
-    def drop_finished(self):
+    def drop_finished(self) -> list[str]:
         """Closes readers whose channel is empty and whose producer is gone; returns their names."""
         roles = {row["name"]: row.get("roles", []) for row in segments(self.directory)}
         gone = [n for n, r in self.readers.items()
@@ -68,13 +69,13 @@ class Poller:
             self.readers.pop(name).close()
         return gone
 
-    def close(self):
+    def close(self) -> None:
         """Gives every channel up."""
         while self.readers:
             self.readers.popitem()[1].close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         self.close()

@@ -1,6 +1,7 @@
 from typing import Any, Final, Self, final
 
 from _typeshed import StrPath
+from typing_extensions import disjoint_base
 
 DEFAULT_DIRECTORY: Final[str]
 PREFIX: Final[str]
@@ -28,6 +29,7 @@ def in_use(fd: int) -> bool: ...
 def retire(path: str, force: bool = False) -> int: ...
 def segments(directory: StrPath | None = None) -> list[dict[str, Any]]: ...
 
+@disjoint_base
 class Segment:
     kind: int
     max_len: int

@@ -1,11 +1,14 @@
 from typing import Final, Self
 
+from typing_extensions import disjoint_base
+
 from ipc.segment import Segment, SegmentError
 
 WAITS: Final[dict[str, int]]
 
 class RingCorrupt(SegmentError): ...
 
+@disjoint_base
 class Side:
     segment: Segment
     @property

@@ -2,7 +2,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Self
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from dpdk_py.base import Device
 from stack.flight import FlightRecorder
@@ -10,13 +10,15 @@ from stack.netif import Netif
 
 FLIGHT: int
 LIMITS: dict[str, tuple[int, int]]
+MS: int
 
+@disjoint_base
 class Stack:
     net: Netif
     callback_errors: int
     recorder: FlightRecorder | None
-    def __init__(
-        self,
+    def __new__(
+        cls,
         device: Device,
         address: str,
         gateway: str | None = None,
@@ -32,7 +34,7 @@ class Stack:
         announce: bool = True,
         arp: dict[str, Any] | None = None,
         **options: Any,
-    ) -> None: ...
+    ) -> Self: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
     def step(self, now_ns: int | None = None, budget: int = 32) -> bool: ...
@@ -57,6 +59,7 @@ class Stack:
     def flight(self) -> list[dict[str, Any]]: ...
     def dump_flight(self, path: str | os.PathLike[str], utc_offset_ns: int | None = None) -> None: ...
 
+@disjoint_base
 class Connection:
     stack: Stack
     on_data: Callable[[Connection, bytes], object] | None
@@ -86,6 +89,7 @@ class Connection:
     @property
     def local(self) -> tuple[str, int]: ...
 
+@disjoint_base
 class Listener:
     stack: Stack
     port: int

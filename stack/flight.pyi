@@ -1,8 +1,13 @@
 import os
 from typing import Any, Self
 
+from typing_extensions import disjoint_base
+
 from stack.netif import Netif
 
+STATES: int
+
+@disjoint_base
 class FlightRecorder:
     def __new__(
         cls,

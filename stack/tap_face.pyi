@@ -1,6 +1,6 @@
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 class Text(NamedTuple):
     flow: int
@@ -9,8 +9,9 @@ class Text(NamedTuple):
     text: bytes
     ts_ns: int
 
+@disjoint_base
 class Tap:
-    def __init__(self, flows: int = 65536, memory: int = ..., checksums: bool = False) -> None: ...
+    def __new__(cls, flows: int = 65536, memory: int = ..., checksums: bool = False) -> Self: ...
     def input(
         self, packet: Buffer, ts_ns: int, link: Literal["ethernet", "ipv4"] = "ethernet", cut: bool = False
     ) -> list[Text]: ...

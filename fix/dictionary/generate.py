@@ -163,8 +163,8 @@ def attributes_py(found: Kinds) -> str:
 def names_pyi(found: Kinds) -> str:
     lines = [f"# {MARK}", f"# Fields as attributes, of every version. {NOTE}",
              "from datetime import date, datetime", "from decimal import Decimal", "",
-             "from typing_extensions import disjoint_base", "", "from .fieldset import FieldAttribute, Group", "",
-             "@disjoint_base", "class FieldNames:"]
+             "from .fieldset import FieldAttribute, Group", "",
+             "class FieldNames:"]
     lines += [f"    {name}: FieldAttribute[{kind[1]}]" for name, (_, kind) in found.items() if name != "MsgType"]
     return "\n".join(lines) + "\n"
 

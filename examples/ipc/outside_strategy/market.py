@@ -7,7 +7,7 @@ from gateway import Desk, Engine
 from gateway.exchange import SimulatedExchange
 
 
-def main():
+def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--directory", help="where the shared memory is (/dev/shm)")
     a = p.parse_args()
@@ -20,7 +20,7 @@ def main():
         desk.open()
         ended = threading.Event()
 
-        def tell():
+        def tell() -> None:
             while not ended.wait(1):
                 gateway.submit(lambda: print("demo.buyer:", desk.stats()["buyer"], flush=True))
         threading.Thread(target=tell, daemon=True).start()
