@@ -489,7 +489,7 @@ cdef bint build(fuzz_input *in_) noexcept nogil:
     config.neighbors.pending = 4
     if not netif_init(&w.nif, &w.dev, &config):
         return False
-    w.t = tcp_attach(&w.nif, SLOTS, 4000, 4096, 8)
+    w.t = tcp_attach(&w.nif, SLOTS, 4000, 4096)
     if w.t == NULL:
         return False
     neighbor_add_static(&w.nif.neighbors, THEM, THEIR_MAC, w.now)
