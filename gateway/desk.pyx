@@ -200,7 +200,8 @@ cdef class Desk(Strategy):
         h.lost = o.pending_lost
         o.pending_lost = 0
         memcpy(room, h, sizeof(notice))
-        memcpy(room + sizeof(notice), p, n)
+        if n:                                           # a notice without a text has no address
+            memcpy(room + sizeof(notice), p, n)
         ring_commit(o.inbox, 1)
 
     cdef void passed_on(self, int kind, fix_session *s, fix_msg *m, int owner, uint64_t now_ns) noexcept nogil:

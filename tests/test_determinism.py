@@ -4,6 +4,7 @@ import os
 import determinism
 import pytest
 
+pytestmark = pytest.mark.uninstrumented("its processes preload a shifted clock, ASan must come first")
 RUNS = int(os.environ.get("FIXWIRE_RUNS", "20"))
 
 
