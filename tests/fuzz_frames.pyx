@@ -228,7 +228,8 @@ cdef void segment(int k, uint32_t seq, uint32_t ack, uint16_t flags, uint16_t wn
     cdef uint32_t hlen = 20 + ((nopt + 3) & ~<uint32_t>3), ports = ports_of(k)
     memset(p, 0, sizeof(p))
     tcp_emit(p + 34, <uint16_t>(ports >> 16), <uint16_t>ports, seq, ack, <uint16_t>hlen, flags, wnd, 0)
-    memcpy(p + 54, options, nopt)
+    if nopt:
+        memcpy(p + 54, options, nopt)
     text = head(p, 6, hlen + text)
     mend(p, text, True)
     arrives(p, text, 0)
