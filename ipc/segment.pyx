@@ -211,7 +211,7 @@ cdef class Segment:
         cdef int making = shm_locked(self.fd, LOCK_CREATOR)
         size = os.fstat(self.fd).st_size
         if size < SEGMENT_HEADER:
-            if making == 1:
+            if making == 1 or size == 0:            # empty: its creator may be between making it and locking it
                 return False
             raise SegmentTruncated(path, f"has {size} octets, a header alone has {SEGMENT_HEADER}")
         self._map(path, size)

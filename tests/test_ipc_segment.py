@@ -3,6 +3,7 @@ import errno
 import os
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -71,7 +72,22 @@ def test_another_geometry_is_refused(there, asked):
         attach(there, **asked)
 
 
-@pytest.mark.parametrize("size", [0, 100, 4095])
+def test_a_file_still_empty_is_waited_for(there):
+    """Its creator has made it and not yet locked it."""
+    path = segment_path("x", there)
+    os.rename(path, there / "whole")
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with pytest.raises(NotReady):
+        attach(there)
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(Reader("x", directory=there, timeout=60)))
+    waiting.start()
+    os.rename(there / "whole", path)
+    waiting.join()
+    found[0].close()
+
+
+@pytest.mark.parametrize("size", [1, 100, 4095])
 def test_a_file_too_short_is_refused(there, size):
     os.truncate(segment_path("x", there), size)
     with pytest.raises(SegmentTruncated):
