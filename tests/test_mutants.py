@@ -28,7 +28,8 @@ def complaint(patch):
         for name in names.split("::") if names else ():
             if not re.search(rf"\b(?:def|class) {re.escape(name.partition('[')[0])}\b", source):
                 return f"{path} has no {name}"
-    checked = subprocess.run(["git", "apply", "--check", "-p1", str(patch)], cwd=ROOT, capture_output=True, text=True)
+    checked = subprocess.run(["git", "apply", "--check", "-p1", str(patch)], cwd=ROOT, capture_output=True, text=True,
+                             timeout=300)
     return checked.stderr.strip() or None if checked.returncode else None
 
 
