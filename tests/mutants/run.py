@@ -3,11 +3,11 @@
     python tests/mutants/run.py [--jobs N] [--resume FILE] [PATTERN ...]
 
 A patch is `git diff` output against the repository's root; its first line says `# killed by: TEST_ID[, TEST_ID]`.
-The copy is rebuilt incrementally at -O1, the named tests run, and what was changed or built is put back as it was from
-a copy that is never patched. A mutant is killed when one of them fails (or the build refuses it), and survives when all
-pass. Patches are judged in the order of the patterns. With --resume each verdict goes to FILE as it falls, and what FILE
-calls killed is not judged again unless the patch has changed. Exit 1 if one survived, did not apply, or its tests fail
-without it.
+The copy begins with what `make build` has made; what a patch touches is rebuilt at -O1, the named tests run, and what was
+changed or built is put back from a copy that is never patched. A mutant is killed when one of them fails (or the build
+refuses it), and survives when all pass. Patches are judged in the order of the patterns. With --resume each verdict goes
+to FILE as it falls, and what FILE calls killed is not judged again unless the patch has changed. Exit 1 if one survived,
+did not apply, or its tests fail without it.
 """
 import argparse
 import concurrent.futures
@@ -31,6 +31,8 @@ HERE = ROOT / "tests" / "mutants"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 KILLER = re.compile(r"#\s*killed by:\s*(.+)")
 TIMEOUT_S = 300
+# What `make build` has made and need not be made again
+BUILT = ("build/cython/**/*", "build/lib.*/**/*", "build/temp.*/**/*", "build/tests/**/*", "[a-z]*/*.so", "[a-z]*/*/*.so")
 
 
 def killers(patch):
@@ -61,6 +63,10 @@ class Copy:
             shutil.copytree(like.parent, directory, symlinks=True)
         else:
             tree.mirror(directory)
+            for built in (p for pattern in BUILT for p in ROOT.glob(pattern) if p.is_file()):
+                target = self.root / built.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(built, target)
         self.env = dict(os.environ, PYTHONPATH=str(self.root), FIXWIRE_OPT="-O1",
                         PATH=f"{PYTHON.parent}:{os.environ['PATH']}")
 
