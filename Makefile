@@ -37,7 +37,7 @@ demo: build
 
 ## make test          the whole suite
 test: build lint
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q --durations=20 --durations-min=3
 
 ## make test-debug    the suite under ASan, UBSan and FIXWIRE_DEBUG=1, in a tree of its own (build/debug); ARGS= for pytest
 test-debug: .venv/.installed

@@ -89,7 +89,7 @@ def main(arguments):
     bin_first = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {**os.environ, **{k: str(v) for k, v in LIGHT.items()}, **environment(copy), "PATH": bin_first}
     # what a sanitizer says before it ends the process must not be in pytest's hands then
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys", *LIMITS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys", *LIMITS, "--durations=10"]
     if arguments:
         status = subprocess.run([*command, *arguments], cwd=copy, env=env).returncode
     else:
