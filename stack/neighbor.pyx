@@ -41,7 +41,7 @@ memset(UNKNOWN, 0, 6)
 cdef void neighbor_config_default(neighbor_config *config) noexcept nogil:
     config.entries = 256
     config.pending = 64
-    config.pending_each = 8
+    config.pending_each = 48            # the sessions of a gateway connect in one step, through one router
     config.tries = 3
     config.probes = 0
     config.retry_ns = SECOND_NS             # RFC 1122 2.3.2.1: at most one a second to one destination

@@ -19,7 +19,7 @@ class Netif:
         vlan: int = 0,
         neighbors: int = 256,
         pending: int = 64,
-        pending_each: int = 8,
+        pending_each: int = 48,
         arp_tries: int = 3,
         arp_retry_ns: int = 1_000_000_000,
         arp_refresh_ns: int = 30_000_000_000,

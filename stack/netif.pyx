@@ -416,13 +416,13 @@ cdef class Netif:
 
     `address` is "10.0.0.2/24" (without a length: /32, and everything goes to `gateway`). `seed` fixes everything
     random. `vlan` 1..4094 tags what is sent and refuses other tags; 0 sends untagged and tolerates one tag of any VLAN.
-    `neighbors` (256), `pending` (64 frames), `pending_each` (8), `arp_tries` (3), `arp_retry_ns` (1 s, doubled each
+    `neighbors` (256), `pending` (64 frames), `pending_each` (48), `arp_tries` (3), `arp_retry_ns` (1 s, doubled each
     time), `arp_refresh_ns` (30 s) and `probes` (0; RFC 5227 wants 3) bound the ARP cache. Times are `now_ns`, any
     monotonic origin. Allocates here and never again.
     """
 
     def __cinit__(self, Device dev not None, str address not None, gateway=None, *, seed=0, int vlan=0,
-                  int neighbors=256, int pending=64, int pending_each=8, int arp_tries=3,
+                  int neighbors=256, int pending=64, int pending_each=48, int arp_tries=3,
                   arp_retry_ns=1_000_000_000, arp_refresh_ns=30_000_000_000, int probes=0):
         cdef netif_config config
         addr, length = parse_address(address)
