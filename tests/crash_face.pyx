@@ -2,7 +2,8 @@
 
 A device around a device and a store's own operations wrapped: at the n-th passage of the chosen point the process writes
 the point's name to a descriptor and sends itself SIGKILL. Inside the journal there is nothing to wrap, so there the
-processor's trap flag is set and every instruction counted: the kill comes between any two of them (x86-64 only).
+processor's trap flag is set and every instruction counted: the kill comes between any two of them (x86-64 only). A step
+costs up to 20 us on a virtual machine, so a breakpoint stands where the stretch begins.
 """
 from libc.signal cimport SIGUSR1, signal
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -12,7 +13,7 @@ from dpdk_py.base cimport Device
 from dpdk_py.device cimport device, device_ops, frame
 from fix.journal cimport Journal
 from fix.ring cimport journal
-from fix.segment cimport journal_record, record_step, segment
+from fix.segment cimport journal_record, segments_rotate
 from fix.store cimport fix_store, fix_store_ops
 
 cdef extern from *:
@@ -21,7 +22,7 @@ cdef extern from *:
     #include <signal.h>
     #include <stdint.h>
     #include <string.h>
-    #include <sys/syscall.h>
+    #include <sys/mman.h>
     #include <ucontext.h>
     #include <unistd.h>
 
@@ -42,32 +43,49 @@ cdef extern from *:
         const volatile uint64_t *mark;      /* the commit mark: where it moves, the stretch is over */
         uint64_t before;                    /* its value at the beginning */
         uint64_t count, least;              /* instructions so far; kill at `least`, 0 = only count */
-        int (*inside)(void);                /* NULL, or: has the stretch begun? */
+        int at_the_latest;                  /* kill where the mark moves, too */
         const char *point;
     } stepped;
     static stepped step;
+    static uint8_t *trapped;                /* a function whose first octet is a breakpoint while nobody steps, or NULL */
+    static uint8_t first_octet;
+    static int (*entered)(void *);          /* is this call of it, by its first argument, the one to be stepped? */
 
     #ifdef __x86_64__
     #define CAN_STEP 1
     #define TRAP_FLAG 0x100
+    #define BREAKPOINT 0xCC
     static void on_trap(int sig, siginfo_t *info, void *context) {
-        ucontext_t *u = context;
-        if (!step.on) {
-            u->uc_mcontext.gregs[REG_EFL] &= ~(long long)TRAP_FLAG;
+        greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+        if (trapped != NULL && *trapped == BREAKPOINT && regs[REG_RIP] == (greg_t)(uintptr_t)(trapped + 1)) {
+            *trapped = first_octet;
+            regs[REG_RIP] -= 1;
+            regs[REG_EFL] |= TRAP_FLAG;
+            step.on = entered((void *)regs[REG_RDI]);
             return;
         }
-        if (step.inside != NULL && step.count == 0 && !step.inside())
+        if (!step.on) {
+            regs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+            if (trapped != NULL)
+                *trapped = BREAKPOINT;
             return;
+        }
         step.count += 1;
         if (*step.mark != step.before) {
-            if (step.inside != NULL && step.least != 0)
+            if (step.at_the_latest)
                 die_here(step.point);
             step.on = 0;
         } else if (step.least != 0 && step.count >= step.least)
             die_here(step.point);
     }
-    static void on_begin(int sig, siginfo_t *info, void *context) {
-        ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+    static int step_calls_of(void *function) {
+        uintptr_t page = (uintptr_t)function & ~(uintptr_t)4095;
+        if (mprotect((void *)page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
+            return 0;
+        first_octet = *(uint8_t *)function;
+        trapped = function;
+        *trapped = BREAKPOINT;
+        return 1;
     }
     static void step_handlers(void) {
         struct sigaction a;
@@ -75,8 +93,6 @@ cdef extern from *:
         a.sa_flags = SA_SIGINFO | SA_RESTART;
         a.sa_sigaction = on_trap;
         sigaction(SIGTRAP, &a, NULL);
-        a.sa_sigaction = on_begin;
-        sigaction(SIGUSR2, &a, NULL);
     }
     static void step_begin(void) {
         __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orq $0x100, (%%rsp); popfq; lea 128(%%rsp), %%rsp" ::: "cc", "memory");
@@ -89,8 +105,8 @@ cdef extern from *:
     static void step_handlers(void) { }
     static void step_begin(void) { }
     static void step_end(void) { }
+    static int step_calls_of(void *function) { return 0; }
     #endif
-    static void step_thread(int tid) { syscall(SYS_tgkill, getpid(), tid, SIGUSR2); }
     static int has_text(const uint8_t *p, uint32_t n, const char *text) {
         return memmem(p, n, text, strlen(text)) != NULL;
     }
@@ -105,14 +121,15 @@ cdef extern from *:
         uint64_t before
         uint64_t count
         uint64_t least
-        int (*inside)() noexcept nogil
+        int at_the_latest
         const char *point
     stepped step
+    int (*entered)(void *first) noexcept nogil
     void die_here(const char *point) noexcept nogil
     void step_handlers() noexcept nogil
     void step_begin() noexcept nogil
     void step_end() noexcept nogil
-    void step_thread(int tid) noexcept nogil
+    int step_calls_of(void *function) noexcept nogil
     int has_text(const uint8_t *p, uint32_t n, const char *text) noexcept nogil
 
 cdef enum:
@@ -131,8 +148,6 @@ cdef struct plan:               # of this process
     double share                # where in a stepped stretch, 0 to 1
     uint64_t steps              # instructions the stretch had when it was only counted
     bint pending                # an application message is in the store, and not yet in a frame
-    int drain_thread
-    bint asked                  # the drain thread was told to be stepped
     journal *j
     const fix_store_ops *ops    # the journal's own
     fix_store *st
@@ -162,32 +177,18 @@ cdef journal_record *ring_record(journal *j, uint64_t at) noexcept nogil:
     return <journal_record *>(j.ring + (at & (j.size - 1)))
 
 
-cdef int in_the_switch() noexcept nogil:
-    """The next record on its way to disk does not fit into the last segment any more."""
+cdef int switch_begins(void *segments) noexcept nogil:
+    """The drain thread enters segments_rotate; True: of this journal, whose last segment is full."""
     cdef journal *j = now.j
-    cdef segment *g = &j.segments.at[j.segments.count - 1]
-    return j.page.drained != j.page.head and \
-        g.start + j.segments.size - j.page.drained < record_step(ring_record(j, j.page.drained))
-
-
-cdef void step_switch(uint32_t n) noexcept nogil:
-    """The drain thread is stepped once the last segment is nearly full; counted from where the switch begins."""
-    cdef journal *j = now.j
-    cdef segment *g
-    if now.asked or j.segments.count == 0:
-        return
-    g = &j.segments.at[j.segments.count - 1]
-    if j.page.head + 2 * n + 256 <= g.start + j.segments.size:
-        return
-    now.asked = True
+    if segments != <void *>&j.segments or j.segments.count == 0:
+        return False
     step.mark = <uint64_t *>&j.segments.at[j.segments.count].start
     step.before = j.segments.at[j.segments.count].start
-    step.inside = in_the_switch
+    step.at_the_latest = True
     step.count = 0
     step.least = 1 + <uint64_t>(now.share * 900)
     step.point = b"hit segment switch\n"
-    step.on = True
-    step_thread(now.drain_thread)
+    return True
 
 
 cdef bint append_stepped(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t n, uint64_t now_ns) noexcept nogil:
@@ -195,7 +196,7 @@ cdef bint append_stepped(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t
     cdef bint done
     step.mark = &now.j.page.head
     step.before = now.j.page.head
-    step.inside = NULL
+    step.at_the_latest = False
     step.count = 0
     step.least = 0 if now.steps == 0 else 1 + <uint64_t>(now.share * <double>now.steps)
     step.point = b"hit mid-record\n"
@@ -236,8 +237,6 @@ cdef bint crash_append(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t n
     now.pending = True
     if now.fault == NUMBER_FIRST or now.fault == RECORD_AFTER_SEND:
         return faulty_append(st, seq, p, n, now_ns)
-    if now.point == SEGMENT_SWITCH:
-        step_switch(n)
     if passes(MID_RECORD):
         return append_stepped(st, seq, p, n, now_ns)
     return now.ops.append(st, seq, p, n, admin, now_ns)
@@ -262,13 +261,17 @@ cdef const uint8_t *crash_get(fix_store *st, uint64_t seq, uint32_t *n) noexcept
 cdef fix_store_ops crash_store_ops
 
 
-def arm_store(Journal store not None, int drain_thread):
-    """Wrap the journal's operations."""
+def arm_store(Journal store not None):
+    """Wrap the journal's operations; a breakpoint where its drain thread begins a segment, if that is the point."""
+    global entered
     now.j = store.j
     now.st = store.st
     now.ops = store.st.ops
-    now.drain_thread = drain_thread
     set_ops(store.st)
+    if now.point == SEGMENT_SWITCH:
+        entered = switch_begins
+        if not step_calls_of(<void *>segments_rotate):
+            raise OSError("no breakpoint can be written")
 
 
 cdef void set_ops(fix_store *st) noexcept:

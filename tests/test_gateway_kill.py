@@ -80,11 +80,11 @@ GOOD = [(0, message(1, "A")), (0, message(2)), (0, message(3)), (1, message(5, "
 INTENDED = {"E2": (0, 2), "E3": (0, 3), "E4": (0, 4), "E9": (2, 9), "E8": (1, 8)}       # 8 became a Logon
 
 
-def judged(record, next_out=10, intended=INTENDED, sent=("E2", "E3", "E9"), numbers=None, got=()):
+def judged(record, next_out=10, intended=INTENDED, sent=("E2", "E3", "E9"), numbers=None, got=(), begun=None):
     judge = Judge()
     for life, text in record:
         judge.heard(life, text if isinstance(text, bytes) else framed(text))
-    judge.end(next_out, intended, sent)
+    judge.end(next_out, intended, sent, begun or {1: 5, 2: 8})
     judge.received(numbers or {}, got)
     judge.check()
     return judge
@@ -93,6 +93,11 @@ def judged(record, next_out=10, intended=INTENDED, sent=("E2", "E3", "E9"), numb
 def test_a_good_record_is_good():
     counts = judged(GOOD, numbers={"a": 1, "b": 2}, got=[("a", False), ("a", True), ("b", False)]).counts
     assert (counts["resends"], counts["resends compared"], counts["application messages out"]) == (2, 1, 4)
+
+
+def test_a_number_given_and_not_recorded_is_free():
+    """Life 1 died before the record of 7 was whole; the Logon that got the number was heard by nobody, and filled."""
+    judged(GOOD, intended=INTENDED | {"E7": (1, 7)}, begun={1: 5, 2: 7})
 
 
 @pytest.mark.parametrize("record, finding", [

@@ -45,8 +45,7 @@ def numba_follower():
 def c_library(tmp_path_factory):
     out = tmp_path_factory.mktemp("c") / "libfollower.so"
     subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-I",
-                    str(pathlib.Path(callback.__file__).parent), "-o", str(out), str(EXAMPLES / "strategy_c.c")], check=True,
-                   timeout=300)
+                    str(pathlib.Path(callback.__file__).parent), "-o", str(out), str(EXAMPLES / "strategy_c.c")], check=True)
     return ctypes.CDLL(str(out))
 
 

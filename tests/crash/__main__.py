@@ -21,6 +21,7 @@ from crash.judge import Wrong  # noqa: E402
 
 PYTHON = ["env", "PYTHONPATH=tests:.", sys.executable, "-m"]
 STREET = "tests/peers/quickfix_street.py"
+HEARTBEAT_S = 2
 EACH = 20           # kills at every named point, of a thousand
 
 
@@ -58,7 +59,8 @@ def play_quickfix(link, kills, seed=1, versions=quickfix.VERSIONS, port=9900, or
     """The same against two QuickFIX processes, an acceptor and an initiator; -> what was exercised."""
     made = quickfix.sessions("initiator", port, netns.PEER_IP, versions) + quickfix.sessions(
         "acceptor", port, versions=versions)
-    with keeper(link, made, tag_lives=True) as (disk, path, process):
+    # short heartbeats: a connection whose other end died with nothing on its way is noticed only by them
+    with keeper(link, made, tag_lives=True, heartbeat=HEARTBEAT_S) as (disk, path, process):
         directory, street = {}, []
         for role, theirs in (("initiator", "acceptor"), ("acceptor", "initiator")):
             directory[role] = f"{disk}/{theirs}"
@@ -68,10 +70,11 @@ def play_quickfix(link, kills, seed=1, versions=quickfix.VERSIONS, port=9900, or
                 "sessions": [s for s in made if s["role"] == role]}), ready="ready"))
         try:
             return quickfix.lives(path, street, directory, made, kills, seed, orders=orders, **options)
-        except (Wrong, netns.ProcessFailed) as e:
+        except Wrong as e:
+            sockets = link.peer.sh("ss -tan state all", check=False).stdout
             for p in street:
                 p.kill()
-            return {"wrong": f"{e}\n{process.finish(20, check=False).stderr[-3000:]}"}
+            return {"wrong": f"{e}\n{sockets}\n{process.finish(20, check=False).stderr[-3000:]}"}
 
 
 def main(arguments=None):
@@ -95,7 +98,7 @@ def main(arguments=None):
             counts.update(report.get("counts", {}))
         for lives, orders in ((args.kills // 10, 0), (2, args.orders)):
             print(f"{lives} kills against QuickFIX, {orders or 'any number of'} orders a session", flush=True)
-            report = play_quickfix(link, lives, args.seed, least=max(1, least // 10), orders=orders)
+            report = play_quickfix(link, lives, args.seed, least=max(1, least // 10), orders=orders, progress=10)
             if "wrong" in report:
                 wrong += 1
                 print(report["wrong"])

@@ -19,7 +19,8 @@ from crash.peer import Peer
 NAMED = ("mid-record", "record, before tx_burst", "tx_burst, before the numbers", "segment switch", "inside on_message",
          "during a resend")
 AGAIN_S = 1
-PATIENCE_S = 30             # nothing takes that long, on any machine
+PATIENCE_S = 60             # nothing takes that long, on any machine
+LOOK_S = 5
 
 
 def where(plan):
@@ -34,6 +35,7 @@ class Gateway:
         self.sock.connect(path)
         self.text = b""
         self.pid = None
+        self.asked = {}
         self.ready()
 
     def __enter__(self):
@@ -44,11 +46,12 @@ class Gateway:
         self.sock.close()
 
     def ready(self):
-        self.up, self.ended, self.hit = False, None, None
+        self.up, self.ended, self.hit, self.state = False, None, None, None
         self.logons, self.lost = set(), set()
 
     def ask(self, **what):
         self.ready()
+        self.asked = what
         self.sock.sendall(json.dumps(what).encode() + b"\n")
 
     def read(self):
@@ -70,18 +73,36 @@ class Gateway:
                 self.lost.add(rest)
             elif word == "hit":
                 self.hit = rest
+            elif word == "state":
+                self.state = json.loads(rest)
             elif word == "ended":
                 self.ended = int(rest)
             else:
                 self.told = json.loads(line)
         return self.ended is not None
 
-    def wait(self, what, timeout=PATIENCE_S):
+    def wait(self, name, what, timeout=PATIENCE_S):
+        """Read until `what` is true; `name` says what that is."""
         deadline = time.monotonic() + timeout
         while not what():
             if not select.select([self.sock], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise Wrong(f"the gateway said nothing for {timeout} s")
+                raise Wrong(f"waited {timeout} s for {name}")
             self.read()
+
+    def report(self):
+        """What is known of the life that runs, for whoever waited in vain."""
+        said = [f"the gateway: {self.asked}, pid {self.pid}, ended {self.ended}, hit {self.hit}, "
+                f"logons {sorted(self.logons)}, cut {sorted(self.lost)}"]
+        if self.ended is None and self.pid is not None:
+            self.kill(signal.SIGRTMIN)
+            try:
+                self.wait("its state", lambda: self.state is not None or self.ended is not None, LOOK_S)
+                said += [f"{name}: {value}" for part in (self.state or {}).values() for name, value in (
+                    part.items() if isinstance(part, dict) else (("event", e) for e in part))]
+            except Wrong as e:
+                said.append(f"{e}; its traceback is on the keeper's stderr")
+                self.kill(signal.SIGUSR2)
+        return "\n".join(said)
 
     def kill(self, number=signal.SIGKILL):
         """At once; it may have died by itself."""
@@ -103,7 +124,7 @@ class Gateway:
         """What every session's journal and notes say."""
         self.told = None
         self.ask(tell=True)
-        self.wait(lambda: self.told is not None)
+        self.wait("what its journals and notes say", lambda: self.told is not None)
         return self.told
 
 
@@ -147,11 +168,11 @@ class Lives:
         """One life under traffic until it is killed, by itself at its point or by us at any time."""
         gateway = self.gateway
         gateway.ask(**plan)
-        gateway.wait(lambda: gateway.pid is not None or gateway.ended is not None)
+        gateway.wait("the life to begin", lambda: gateway.pid is not None or gateway.ended is not None)
         self.traffic(life, plan)
         if gateway.ended is None:
             gateway.kill()
-            gateway.wait(lambda: gateway.ended is not None)
+            gateway.wait("its death", lambda: gateway.ended is not None)
         gateway.dead(plan)
         if self.peer.sock is not None and not self.peer.ended:
             self.peer.read()            # what it said before it died
@@ -216,7 +237,7 @@ class Lives:
             if select.select([gateway.sock], [], [], 0)[0]:
                 gateway.read()
             if stage == "logout" and (peer.sock is None or peer.ended):
-                gateway.wait(lambda: gateway.ended is not None)
+                gateway.wait("its end after Logout", lambda: gateway.ended is not None)
             elif peer.sock is None:
                 self.connect(life)
             elif peer.ended:
@@ -259,18 +280,20 @@ class Lives:
 
 def verdict(judge, told, peer, numbers):
     """Compare the record with what journal and application say; `peer`: its next number out and in."""
-    intended, got, sent = {}, [], set()
+    intended, got, sent, begun = {}, [], set(), {}
     for kind, ident, *words in told["notes"]:
         if kind == "I":
             intended[ident] = tuple(map(int, words))
         elif kind == "S":
             sent.add(ident)
+        elif kind == "B":
+            begun[int(ident)] = int(words[0])
         else:
             got.append((ident, words[0] == "1"))
     next_in, next_out = told["numbers"]
     if (next_in, next_out) != tuple(peer):
         judge.problems.append(f"the gateway is at {next_in}/{next_out}, the peer at {peer[0]}/{peer[1]}")
-    judge.end(next_out, intended, sent)
+    judge.end(next_out, intended, sent, begun)
     judge.received(numbers, got)
 
 
@@ -282,7 +305,8 @@ def main(path, options):
     try:
         report = lives.run(kills, progress)
     except Wrong as e:
-        report = {"wrong": str(e), "problems": lives.judge.problems[:20], "kills": dict(lives.kills)}
+        report = {"wrong": f"{e}\n{lives.gateway.report()}", "problems": lives.judge.problems[:20],
+                  "kills": dict(lives.kills)}
     print(json.dumps(report), flush=True)
 
 

@@ -39,7 +39,6 @@ class Judge:
         self.filled = {}                # number: life, of gap fills
         self.high = 0                   # the highest number seen or filled
         self.live = None                # of the connection: (life, last number sent for the first time)
-        self.lives = set()              # that said anything
         self.problems = []
         self.counts = collections.Counter()
 
@@ -56,7 +55,6 @@ class Judge:
             return {}
         message = dict(fields)
         self.counts["messages"] += 1
-        self.lives.add(life)
         number = int(message[b"34"])
         if message[b"35"] == b"4":
             self.sequence_reset(life, number, message, fields)
@@ -126,8 +124,9 @@ class Judge:
                 seen[message[self.ident].decode()].append(number)
         return seen
 
-    def end(self, next_out, intended, sent):
-        """The gateway is at `next_out`; `intended` {identifier: (life, number it was to get)}, `sent`: told it was sent."""
+    def end(self, next_out, intended, sent, begun):
+        """The gateway is at `next_out`; `intended` {identifier: (life, number it was to get)}, `sent`: told it was sent,
+        `begun` {life: its first free number, as its journal said}."""
         for n in range(1, next_out):
             if n not in self.first and n not in self.filled:
                 self.problems.append(f"number {n} is lost: neither seen nor filled")
@@ -143,9 +142,11 @@ class Judge:
             if ident not in seen:
                 self.problems.append(f"{ident} was sent and never came")
         for ident, (life, number) in intended.items():
-            # Killed before the record: the number is free, and the next life's Logon has it. Killed behind it: the
-            # message must come. Where the next life died without a word its Logon may be what the number went to.
-            if ident not in seen and number not in self.original and number < next_out and life + 1 in self.lives:
+            # Killed before the record: the number is free, and the next life's Logon has it (which the peer need not
+            # have heard). Killed behind it: the message must come.
+            after = min((n for n in begun if n > life), default=None)
+            if ident not in seen and number not in self.original and number < next_out and (
+                    after is None or begun[after] > number):
                 self.problems.append(f"number {number} is lost: given to {ident} in life {life}, and filled")
         self.counts["application messages out"] += len(seen)
 

@@ -4,9 +4,11 @@
 
 Serves the driver over a Unix socket: a line of JSON asks for one life, lines tell what becomes of it: `pid N`, `up`,
 `logon SESSION`, `lost SESSION` (it sent something behind the cut of the wire), `hit POINT` (it killed itself there),
-`ended STATUS`. Everything is imported once; a life is a fork.
+`ended STATUS`. SIGRTMIN asks a life for `state {...}`, what its sessions are at; SIGUSR2 for a traceback on stderr.
+Everything is imported once; a life is a fork.
 """
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -22,22 +24,28 @@ from gateway import Engine
 
 face = compiled.module("crash_face")
 NO_PLAN = {"point": "", "share": 0}
+LIFE_S = 120                # it ends by itself then, whoever lost it
 LINE = 32                   # octets of a note: it never lies across a page, so a kill leaves none in half
 
 
 class Notes:
-    """What the application did, in a file that outlives it."""
+    """What the application did, in a file that outlives it. Opened by the keeper, read on before each life."""
 
     def __init__(self, path):
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self.told = []
+        self.placed = set()
 
     def write(self, *words):
         os.write(self.fd, " ".join(map(str, words)).ljust(LINE - 1).encode() + b"\n")
 
     def read(self):
         with open(self.fd, "rb", closefd=False) as f:
-            f.seek(0)
-            return [line.decode().split() for line in f]
+            f.seek(LINE * len(self.told))
+            new = [line.decode().split() for line in f]
+        self.told += new
+        self.placed.update(words[1] for words in new if words[0] == "I")
+        return self.told
 
 
 class Desk:
@@ -48,9 +56,7 @@ class Desk:
         self.left = plan["passages"] if plan["point"] == "inside on_message" else None
         self.moment = int(plan["share"] * 4)
         self.lost = False
-        told = notes.read()
-        self.got = {words[1] for words in told if words[0] == "G"}
-        self.placed = {words[1] for words in told if words[0] == "I"}
+        self.placed = notes.placed
 
     def here(self, moment):
         if self.left is not None and moment == self.moment:
@@ -100,22 +106,41 @@ def journal(a, name):
                        segment_octets=1 << 17, keep_segments=8)
 
 
-def live(a, plan, fd):
+def state(engine):
+    """What a reader must know who finds this life waiting for something."""
+    stats = engine.stats()
+    return {"sessions": {s.name: [s.state, "connected" if s.connected else "not connected", s.next_in, s.next_out]
+                         for s in engine.sessions},
+            "counters": {name: n for name, n in stats.items() if n and name.startswith(("engine_", "session_"))},
+            "events": [[f"{now_ns / 1e9:.3f}", *what] for now_ns, *what in engine.events()[-40:]]}
+
+
+def answer(engine, say):
+    """A thread's: `state` whenever SIGRTMIN comes; it is the engine's own that looks."""
+    while signal.sigwait([signal.SIGRTMIN]):
+        engine.submit(lambda: say("state " + json.dumps(state(engine))))
+
+
+def live(a, plan, fd, notes):
     """One life, to its end or its death. The point of death is one of the `victim`-th session's."""
     def say(line):
         os.write(fd, line.encode() + b"\n")
+    faulthandler.register(signal.SIGUSR2)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])     # before there are threads: for answer's alone
     face.arm(plan["point"] if plan["point"] in face.POINTS else "", plan["passages"], plan["share"], fd,
              a.get("fault", ""))
     with contextlib.ExitStack() as opened:
         device = face.CrashDevice(opened.enter_context(dpdk_py.open_device(f"afpacket:{a['ifname']}")))
         engine = opened.enter_context(Engine(device, a["address"], idle="yield", sessions=len(a["sessions"]),
                                              connections=4 * len(a["sessions"]) + 4))
+        threading.Thread(target=answer, args=(engine, say), daemon=True).start()
         for n, s in enumerate(a["sessions"]):
             chosen = n == plan.get("victim", 0)
             store = opened.enter_context(journal(a, s["name"]))
             if chosen:
-                face.arm_store(store, next(t.native_id for t in threading.enumerate() if t.name == "fix journal"))
-            desk = Desk(Notes(a["notes"] + s["name"]), plan["life"], plan if chosen else NO_PLAN, say)
+                face.arm_store(store)
+            notes[s["name"]].write("B", plan["life"], store.next_out)
+            desk = Desk(notes[s["name"]], plan["life"], plan if chosen else NO_PLAN, say)
             more = {"SenderSubID": str(plan["life"])} if a.get("tag_lives") else {}
             if "appl" in s:
                 more["DefaultApplVerID"] = s["appl"]
@@ -123,15 +148,17 @@ def live(a, plan, fd):
                 s["us"], s["them"], name=s["name"], role=s["role"], port=s["port"], host=s.get("host"),
                 BeginString=s["begin"], HeartBtInt=a["heartbeat"], store=store, reconnect_s=0.05, reconnect_max_s=0.2,
                 strategy=engine.add_strategy(desk, on_error="stop"), **more)
-        engine.run(seconds=120)
+        engine.run(seconds=plan.get("seconds", LIFE_S))
 
 
-def fork(a, plan, conn):
+def fork(a, plan, conn, notes):
+    for n in notes.values():
+        n.read()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            live(a, plan, conn.fileno())
+            live(a, plan, conn.fileno(), notes)
             code = 0
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -143,18 +170,19 @@ def fork(a, plan, conn):
     conn.sendall(f"ended {os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def tell(a, conn):
+def tell(a, conn, notes):
     """What the journal and the application's notes say; no life runs."""
     told = {}
     for s in a["sessions"]:
         with journal(a, s["name"]) as store:
-            told[s["name"]] = {"numbers": [store.next_in, store.next_out], "notes": Notes(a["notes"] + s["name"]).read(),
+            told[s["name"]] = {"numbers": [store.next_in, store.next_out], "notes": notes[s["name"]].read(),
                                "stats": store.stats()}
     conn.sendall(json.dumps(told).encode() + b"\n")
 
 
 def serve(path, a):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    notes = {s["name"]: Notes(a["notes"] + s["name"]) for s in a["sessions"]}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(1)
@@ -164,9 +192,9 @@ def serve(path, a):
             for line in lines:
                 plan = json.loads(line)
                 if plan.get("tell"):
-                    tell(a, conn)
+                    tell(a, conn, notes)
                 else:
-                    fork(a, plan, conn)
+                    fork(a, plan, conn, notes)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,8 @@ def main(a):
     street = Street()
     config = settings(a)
     store, log = fix.FileStoreFactory(config), fix.FileLogFactory(config)
-    make = fix.SocketAcceptor if a["role"] == "acceptor" else fix.SocketInitiator
+    # SocketInitiator of 1.16 never connects again once it has itself given a connection up (quickfix/quickfix#739)
+    make = fix.SocketAcceptor if a["role"] == "acceptor" else fix.ThreadedSocketInitiator
     end = make(street, store, config, log)
     end.start()
     print("ready", flush=True)
