@@ -1,6 +1,7 @@
 """`python -m tests.crash --kills 1000`: that many kill -9 of the gateway under traffic, the peer's record as the judge.
 
-Half of the lives are an initiator's, half an acceptor's; a tenth as many follow against QuickFIX in every version and role,
+Half of the lives are an initiator's, half an acceptor's; a quarter of those killed at random are `fixwire run`. A tenth as
+many follow against QuickFIX in every version and role, half of those killed at random `fixwire run`,
 then 10,000 orders a session with two kills. Ends with what was exercised; exit status 1 if anything was wrong or missed.
 """
 import argparse
@@ -106,13 +107,13 @@ def main(arguments=None):
                 theirs.update(report["kills"])
                 resends.update(report["resends"])
     for name, ours, points in (("our own peer", kills, driver.NAMED), ("QuickFIX", theirs, quickfix.POINTS)):
-        for point in (*points, "anywhere"):
+        for point in (*points, "anywhere", driver.RUN):
             print(f"{ours[point]:6} kills against {name}: {point}")
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     print("resends to QuickFIX: " + ", ".join(f"{name} {n}" for name, n in resends.items()))
-    missed = [point for point in driver.NAMED if kills[point] < least] + [
+    missed = [point for point in (*driver.NAMED, driver.RUN) if kills[point] < least] + [
         what for what in ("resends compared", "delivered again", "gap fills") if not counts[what]] + [
-        f"QuickFIX: {point}" for point in quickfix.POINTS if not theirs[point]] + [
+        f"QuickFIX: {point}" for point in (*quickfix.POINTS, driver.RUN) if not theirs[point]] + [
         f"resends on {s['name']}" for role in ("initiator", "acceptor") for s in quickfix.sessions(role, 0)
         if not resends[s["name"]]]
     if missed:

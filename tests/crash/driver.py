@@ -23,8 +23,11 @@ PATIENCE_S = 60             # nothing takes that long, on any machine
 LOOK_S = 5
 
 
+RUN = "of fixwire run"      # a life is that command, killed anywhere
+
+
 def where(plan):
-    return plan["point"] or "anywhere"
+    return plan["point"] or (RUN if plan.get("run") else "anywhere")
 
 
 class Gateway:
@@ -93,7 +96,7 @@ class Gateway:
         """What is known of the life that runs, for whoever waited in vain."""
         said = [f"the gateway: {self.asked}, pid {self.pid}, ended {self.ended}, hit {self.hit}, "
                 f"logons {sorted(self.logons)}, cut {sorted(self.lost)}"]
-        if self.ended is None and self.pid is not None:
+        if self.ended is None and self.pid is not None and not self.asked.get("run"):
             self.kill(signal.SIGRTMIN)
             try:
                 self.wait("its state", lambda: self.state is not None or self.ended is not None, LOOK_S)
@@ -148,7 +151,8 @@ class Lives:
         """The named points in turn until each has its share, the rest at random."""
         points = NAMED if self.points is None else self.points
         point = points[life % len(points)] if self.points or life < self.least * len(points) else ""
-        return {"life": life, "point": point, "share": self.rng.random() if self.share is None else self.share,
+        return {"life": life, "point": point, "run": not point and life % 4 == 3,
+                "share": self.rng.random() if self.share is None else self.share,
                 "passages": self.rng.randrange(40) if point != "segment switch" else 0}
 
     def run(self, kills, progress=None):
@@ -230,7 +234,7 @@ class Lives:
     def last(self, life):
         """No more faults: traffic, then everything that is missing comes, then Logout."""
         gateway, peer = self.gateway, self.peer
-        gateway.ask(**self.plan(life, 0) | {"point": ""})
+        gateway.ask(**self.plan(life, 0) | {"point": "", "run": False})
         deadline = time.monotonic() + PATIENCE_S
         stage, until = "traffic", self.orders + 50
         while gateway.ended is None:

@@ -5,7 +5,8 @@
 Serves the driver over a Unix socket: a line of JSON asks for one life, lines tell what becomes of it: `pid N`, `up`,
 `logon SESSION`, `lost SESSION` (it sent something behind the cut of the wire), `hit POINT` (it killed itself there),
 `ended STATUS`. SIGRTMIN asks a life for `state {...}`, what its sessions are at; SIGUSR2 for a traceback on stderr.
-Everything is imported once; a life is a fork.
+Everything is imported once; a life is a fork. One with `run` in its plan becomes `fixwire run` with a gateway.toml of the
+same sessions, journals and notes.
 """
 import contextlib
 import faulthandler
@@ -20,90 +21,20 @@ import compiled
 
 import dpdk_py
 import fix
+from crash.desk import LIFE, NO_PLAN, Desk, Notes
 from gateway import Engine
+from gateway.sessions import journal_name
 
 face = compiled.module("crash_face")
-NO_PLAN = {"point": "", "share": 0}
 LIFE_S = 120                # it ends by itself then, whoever lost it
-LINE = 32                   # octets of a note: it never lies across a page, so a kill leaves none in half
 
 
-class Notes:
-    """What the application did, in a file that outlives it. Opened by the keeper, read on before each life."""
-
-    def __init__(self, path):
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self.told = []
-        self.placed = set()
-
-    def write(self, *words):
-        os.write(self.fd, " ".join(map(str, words)).ljust(LINE - 1).encode() + b"\n")
-
-    def read(self):
-        with open(self.fd, "rb", closefd=False) as f:
-            f.seek(LINE * len(self.told))
-            new = [line.decode().split() for line in f]
-        self.told += new
-        self.placed.update(words[1] for words in new if words[0] == "I")
-        return self.told
+SIZES = {"ring_octets": 1 << 18, "segment_octets": 1 << 17, "keep_segments": 8}
 
 
-class Desk:
-    """Answers every order once with an ExecutionReport(8); writes down what it got, wants to send and has sent."""
-
-    def __init__(self, notes, life, plan, say):
-        self.notes, self.life, self.tell = notes, life, say
-        self.left = plan["passages"] if plan["point"] == "inside on_message" else None
-        self.moment = int(plan["share"] * 4)
-        self.lost = False
-        self.placed = notes.placed
-
-    def here(self, moment):
-        if self.left is not None and moment == self.moment:
-            self.left -= 1
-            if self.left < 0:
-                face.die("inside on_message")
-
-    def on_start(self, engine):
-        self.engine = engine
-        self.tell("up")
-
-    def on_logon(self, session):
-        self.tell(f"logon {session.name}")
-        self.say(session, f"N{self.life}", "B", [(148, "a new life"), (33, 1), (58, "good morning")])
-
-    def on_logout(self, session):
-        self.engine.stop()
-
-    def on_message(self, session, msg):
-        if msg.MsgType != "D":
-            return
-        ident, text = msg[11], msg.get(58, "x")
-        self.here(0)
-        self.notes.write("G", ident, int(msg.get(43) == "Y"))
-        self.here(1)
-        if f"E{ident}" not in self.placed:
-            self.say(session, f"E{ident}", "8", [
-                (37, ident), (150, "F"), (39, "2"), (11, ident), (55, msg[55]), (54, msg[54]), (38, msg[38]),
-                (32, msg[38]), (31, msg[44]), (151, 0), (14, msg[38]), (6, msg[44]), (58, text)])
-        self.here(3)
-
-    def say(self, session, ident, kind, fields):
-        self.notes.write("I", ident, self.life, session.next_out)
-        self.placed.add(ident)
-        self.here(2)
-        if session.send(kind, [(17, ident), *fields]) == 0:
-            self.notes.write("S", ident)
-            if face.cut() and not self.lost:
-                self.lost = True
-                self.tell(f"lost {session.name}")
-        else:
-            self.placed.discard(ident)
-
-
-def journal(a, name):
-    return fix.Journal(name, a["directory"], ring_directory=a["ring_directory"], ring_octets=1 << 18,
-                       segment_octets=1 << 17, keep_segments=8)
+def journal(a, s):
+    return fix.Journal(journal_name(s["begin"], s["us"], s["them"]), a["directory"], ring_directory=a["ring_directory"],
+                       **SIZES)
 
 
 def state(engine):
@@ -136,11 +67,11 @@ def live(a, plan, fd, notes):
         threading.Thread(target=answer, args=(engine, say), daemon=True).start()
         for n, s in enumerate(a["sessions"]):
             chosen = n == plan.get("victim", 0)
-            store = opened.enter_context(journal(a, s["name"]))
+            store = opened.enter_context(journal(a, s))
             if chosen:
                 face.arm_store(store)
             notes[s["name"]].write("B", plan["life"], store.next_out)
-            desk = Desk(notes[s["name"]], plan["life"], plan if chosen else NO_PLAN, say)
+            desk = Desk(notes[s["name"]], plan["life"], plan if chosen else NO_PLAN, say, face)
             more = {"SenderSubID": str(plan["life"])} if a.get("tag_lives") else {}
             if "appl" in s:
                 more["DefaultApplVerID"] = s["appl"]
@@ -151,6 +82,33 @@ def live(a, plan, fd, notes):
         engine.run(seconds=plan.get("seconds", LIFE_S))
 
 
+def gateway_toml(a, plan):
+    """The file of a `fixwire run` with the sessions of `live`; -> its path."""
+    lines = [f'device = "afpacket:{a["ifname"]}"', f'address = "{a["address"]}"', 'idle = "yield"', 'exceptions = "stop"',
+             f'strategy = "{os.path.join(os.path.dirname(os.path.abspath(__file__)), "desk.py")}:Desks"', 'log = "run.log"',
+             'runtime_directory = "."', "[default]", f"HeartBtInt = {a['heartbeat']}", "ReconnectInterval = 0.05",
+             "reconnect_max = 0.2", f'FileStorePath = "{a["directory"]}"', f'ring_directory = "{a["ring_directory"]}"',
+             *(f"{name} = {size}" for name, size in SIZES.items())]
+    if a.get("tag_lives"):
+        lines.append(f'SenderSubID = "{plan["life"]}"')
+    for s in a["sessions"]:
+        lines += ["[[sessions]]", f"port = {s['port']}"]
+        lines += [f'{key} = "{s[given]}"' for key, given in (
+            ("name", "name"), ("role", "role"), ("BeginString", "begin"), ("SenderCompID", "us"), ("TargetCompID", "them"),
+            ("host", "host"), ("DefaultApplVerID", "appl")) if given in s]
+    path = os.path.join(os.path.dirname(a["directory"]), "gateway.toml")
+    with open(path, "w") as f:
+        f.write("\n".join(lines) + "\n")
+    return path
+
+
+def become_fixwire_run(a, plan, fd):
+    os.set_inheritable(fd, True)
+    path = gateway_toml(a, plan)
+    os.execve(sys.executable, [sys.executable, "-m", "gateway", "run", path], {
+        **os.environ, LIFE: json.dumps({"life": plan["life"], "fd": fd, "notes": a["notes"]})})
+
+
 def fork(a, plan, conn, notes):
     for n in notes.values():
         n.read()
@@ -158,6 +116,8 @@ def fork(a, plan, conn, notes):
     if pid == 0:
         code = 1
         try:
+            if plan.get("run"):
+                become_fixwire_run(a, plan, conn.fileno())
             live(a, plan, conn.fileno(), notes)
             code = 0
         except BaseException:
@@ -174,7 +134,7 @@ def tell(a, conn, notes):
     """What the journal and the application's notes say; no life runs."""
     told = {}
     for s in a["sessions"]:
-        with journal(a, s["name"]) as store:
+        with journal(a, s) as store:
             told[s["name"]] = {"numbers": [store.next_in, store.next_out], "notes": notes[s["name"]].read(),
                                "stats": store.stats()}
     conn.sendall(json.dumps(told).encode() + b"\n")

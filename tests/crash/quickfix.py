@@ -13,7 +13,7 @@ import time
 
 from netns import ProcessFailed
 
-from crash.driver import NAMED, PATIENCE_S, Gateway, verdict, where
+from crash.driver import NAMED, PATIENCE_S, RUN, Gateway, verdict, where
 from crash.judge import SOH, Judge, Wrong, fields_of
 
 VERSIONS = ("FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIX.5.0", "FIX.5.0SP1", "FIX.5.0SP2")
@@ -27,7 +27,8 @@ def sessions(role, port, host=None, versions=VERSIONS):
     """A session of ours for each version; `role` is ours."""
     made = []
     for version in versions:
-        s = {"name": f"{version}-{role}", "us": "FIXWIRE", "them": f"QF-{version}", "role": role, "port": port,
+        # CompIDs of its own for each: one configuration file has them all
+        s = {"name": f"{version}-{role}", "us": "FIXWIRE", "them": f"QF-{version}-{role}", "role": role, "port": port,
              "begin": "FIXT.1.1" if version in APPL else version}
         if version in APPL:
             s["appl"] = APPL[version]
@@ -89,13 +90,14 @@ def judged(directory, s, told):
 def lives(path, quickfix, directory, made, kills, seed, least=0, pause_s=0.3, orders=0,
           progress=0):
     """`kills` lives of the gateway against the processes `quickfix`; -> what was exercised. Wrong if anything was."""
-    died = dict.fromkeys((*POINTS, "anywhere"), 0)
+    died = dict.fromkeys((*POINTS, "anywhere", RUN), 0)
     rng = random.Random(seed)
     with Gateway(path) as gateway:
         try:
             for life in range(kills):
                 plan = {"life": life, "point": POINTS[life % len(POINTS)] if life < least * len(POINTS) else "",
                         "share": rng.random(), "passages": rng.randrange(20), "victim": rng.randrange(len(made))}
+                plan["run"] = not plan["point"] and life % 2 == 1
                 if plan["point"] == "segment switch":
                     plan["passages"] = 0
                 live(gateway, plan, len(made), rng.expovariate(1 / pause_s))
