@@ -12,7 +12,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport EINTR
 from libc.errno cimport errno as c_errno
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
@@ -449,7 +449,8 @@ cdef void ethernet_before(capture_packet *p, uint16_t ethertype, const uint8_t *
     memcpy(p.data + 6, mac, 6)
     store_be16(p.data + 12, ethertype)
     p.len += ETHERNET_HLEN
-    p.orig_len += ETHERNET_HLEN
+    if p.orig_len <= UINT32_MAX - ETHERNET_HLEN:        # else a damaged file, whose nonsense must not wrap below len
+        p.orig_len += ETHERNET_HLEN
 
 
 cdef void cooked_to_ethernet(capture_packet *p, uint32_t hlen, uint32_t protocol, uint32_t kind, uint32_t halen,

@@ -164,6 +164,14 @@ def test_other_link_types_become_ethernet(name):
         assert [p.direction == 2 for p in packets] == [f[6:12] == bytes.fromhex("020000000001") for f in FRAMES]
 
 
+@pytest.mark.parametrize("orig_len, shown", [(20, 34), (2**32 - 15, 2**32 - 1), (2**32 - 1, 2**32 - 1)])
+def test_a_length_no_packet_has_does_not_wrap_when_the_ethernet_header_is_added(tmp_path, orig_len, shown):
+    (tmp_path / "f.pcap").write_bytes(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101)
+                                      + struct.pack("<IIII", 1, 0, 20, orig_len) + b"\x45" + bytes(19))
+    (packet,), _ = read(tmp_path / "f.pcap")
+    assert (len(packet.data), packet.orig_len) == (34, shown)
+
+
 def test_raw_ipv6_gets_its_ethertype(tmp_path):
     f = tmp_path / "f"
     for linktype in (101, 229):
