@@ -10,7 +10,7 @@ from .isn cimport isn_make
 from .netif cimport netif, netif_add_poller
 from .random cimport random_next
 from .reassembly cimport reass_consume, reass_next
-from .seqnum cimport seq_ge, seq_gt, seq_le
+from .seqnum cimport seq_ge, seq_gt, seq_lt
 from .tcb cimport *
 from .tcp_input cimport tcp_input
 from .tcp_open cimport tcp_window_shift
@@ -469,7 +469,7 @@ cdef bint tcp_error(void *ctx, netif *nif, const ipv4_hdr *quoted, uint32_t n, u
     cdef uint32_t ports = <uint32_t>load_be16(quoted.payload + 2) << 16 | load_be16(quoted.payload)
     cdef uint32_t seq = load_be32(quoted.payload + 4)
     cdef tcb *c = tcp_lookup(t, quoted.source, quoted.destination, ports)
-    if c == NULL or not (local or (c.snd_una != c.snd_nxt and seq_ge(seq, c.snd_una) and seq_le(seq, c.snd_nxt))):
+    if c == NULL or not (local or (c.snd_una != c.snd_nxt and seq_ge(seq, c.snd_una) and seq_lt(seq, c.snd_nxt))):
         t.counters.icmp_ignored += 1
         return False
     c.in_upcall += 1

@@ -5,7 +5,7 @@ to the connection, so state is settled before it and read again after it.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from .reassembly cimport reass, reass_append, reass_consume, reass_insert, reass_next, reass_skip
+from .reassembly cimport reass, reass_append, reass_block, reass_consume, reass_insert, reass_next, reass_skip
 from .seqnum cimport seq_gt, seq_lt, seq_min
 from .tcb cimport *
 from .tcp_output cimport tcp_output, tcp_send_ack, tcp_send_room, tcp_send_rst
@@ -148,9 +148,11 @@ cdef int tcp_text_elsewhere(tcb *c, uint32_t seq, const uint8_t *p, uint32_t n, 
     """Text that is early, or partly old, or fills a hole: through the reassembler; acknowledged at once (RFC 5681 4.2)."""
     cdef reass *r = c.rcv
     cdef uint64_t duplicate = r.duplicate, refused = r.refused, conflicting = r.conflicting
-    cdef uint32_t gained, end = seq + n
+    cdef uint32_t gained, end = seq + n, twice_seq = 0, twice_end = 0
     if not c.sack_ok and seq_gt(seq, c.rcv_nxt) and (c.ack_pending or c.ack_at_ns != NEVER):
         tcp_send_ack(c, TCP_TX_ACK, now_ns)         # or the first duplicate ACK would not be one, and the sender counts three
+    if c.sack_ok:
+        tcp_find_twice(r, seq, end, &twice_seq, &twice_end)
     gained = reass_insert(r, seq, p, n)
     c.ack_pending = 2
     c.table.counters.conflicting_octets += r.conflicting - conflicting
@@ -158,8 +160,8 @@ cdef int tcp_text_elsewhere(tcb *c, uint32_t seq, const uint8_t *p, uint32_t n, 
         c.duplicates_in += 1
         if seq_lt(seq, c.rcv_nxt):
             tcp_note_twice(c, seq, seq_min(end, c.rcv_nxt))
-        elif r.duplicate - duplicate == n:
-            tcp_note_twice(c, seq, end)
+        elif twice_seq != twice_end:
+            tcp_note_twice(c, twice_seq, twice_end)
     if gained:
         c.rcv_nxt = r.nxt
         c.octets_in += gained
@@ -171,6 +173,18 @@ cdef int tcp_text_elsewhere(tcb *c, uint32_t seq, const uint8_t *p, uint32_t n, 
         return TCP_RX_REASSEMBLY_FULL
     c.out_of_order_in += 1
     return TCP_RX_OUT_OF_ORDER
+
+
+cdef inline void tcp_find_twice(reass *r, uint32_t seq, uint32_t end, uint32_t *left, uint32_t *right) noexcept nogil:
+    """The first octets of seq..end that wait already: left == right if there are none (RFC 2883 section 4 (2))."""
+    cdef uint32_t i = 0, a, b
+    while reass_block(r, i, &a, &b):
+        i += 1
+        a = seq if seq_lt(a, seq) else a
+        b = seq_min(b, end)
+        if seq_lt(a, b) and (left[0] == right[0] or seq_lt(a, left[0])):
+            left[0] = a
+            right[0] = b
 
 
 cdef void tcp_note_twice(tcb *c, uint32_t seq, uint32_t end) noexcept nogil:

@@ -63,6 +63,13 @@ def test_every_script_is_different_and_says_what_it_is_about():
 
 @pytest.mark.parametrize("lines, reason", [
     ("+0 > . 1:1(0) ack 1", "nothing was sent"),
+    ("+0 epoll_create(1) = 5\n+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLIN, fd=4}) = 0\n"
+     "+0 epoll_wait(5, {events=EPOLLIN, fd=4}, 1, 0) = 1", "epoll_wait gives []"),
+    ("+0 send(4, ..., 10, MSG_MORE) = 10\n+0 > P. 1:11(10) ack 1", "nothing was sent"),
+    ("+0 write(4, NULL, 10) = 10", "EFAULT"),
+    ("+0 < P. 1:11(10) ack 1 win 9\n+0 > . 1:1(0) ack 11\n+0 recv(4, ..., 10, MSG_PEEK) = 10\n"
+     "+0 ioctl(4, SIOCINQ, [0]) = 0", "gives 10"),
+    ("+0 `sockstat -4 | grep -c ESTABLISHED | grep 2`", "1 connections"),
     ("+0 write(4, ..., 10) = 11", "gives 10"),
     ("+0 write(4, ..., 10) = 10", "not expected"),
     ("+0 write(9, ..., 10) = 10", "descriptor 9 is not open"),
@@ -85,10 +92,16 @@ def test_what_is_wrong_fails_and_says_why(lines, reason):
 
 @pytest.mark.parametrize("lines, what", [
     ("+0 < udp (1000)", "UDP"), ("+0 < S 0:0(0) win 9 <FO 1234>", "FO"), ("+0 sctp_bindx(3, ..., 1) = 0", "sctp_bindx"),
-    ("+0 setsockopt(4, SOL_TCP, TCP_CORK, [1], 4) = 0", "TCP_CORK"), ("+0 < .5 1:1(0) ack 1 win 9", "AccECN"),
+    ("+0 setsockopt(4, SOL_TCP, TCP_MD5SIG, [1], 4) = 0", "TCP_MD5SIG"), ("+0 < .5 1:1(0) ack 1 win 9", "AccECN"),
     ("+0 %{ assert tcpi_busy_time == 0 }%", "tcpi_busy_time"), ("+0 < ipv6 fd3d::1 > fd3d::2: . 1:1(0) win 1", "ipv6"),
     ("+0 < icmp router_advertisement id 3", "ICMP"), ("+0 `tc qdisc add`", "command"),
     ("+0 < . 1:1(0) ack 1 win 9 {mut tcp mss}", "fuzzed"), ("+0 > icmp unreachable", "ICMP"),
+    ("+0 send(4, ..., 10, MSG_MORE) = 10\n+.2 close(4) = 0", "MSG_MORE"),
+    ("+0 send(4, ..., 9, MSG_ZEROCOPY) = 9", "ZEROCOPY"),
+    ("+0 send(4, ..., 9, MSG_EOR) = 9", "MSG_EOR"), ("+0 `sysctl -w net.inet.tcp.insecure_rst=1`", "insecure_rst=1"),
+    ("+0 `sysctl -q net.ipv4.tcp_nonsense=1`", "tcp_nonsense"), ("+0 `nstat | grep -q TcpExt`", "nstat"),
+    ("+0 `set_sysctls.py /proc/sys/net/ipv4/tcp_wmem=\"1 2 3\"`", "net.ipv4.tcp_wmem"),
+    ("+0 `sysctl net.ipv4.tcp_ecn=3`", "AccECN"), ("+0 pipe([5, 6]) = 0", "pipe"),
 ])
 def test_what_there_is_no_equivalent_for_is_unsupported_never_passed(lines, what):
     result = play(OPEN + lines + "\n")
@@ -194,6 +207,105 @@ def test_an_inbound_line_larger_than_a_frame_comes_in_one_burst():
                    "+0 read(4, ..., 5000) = 4000\n+0 > . 1:1(0) ack 4001\n")
     result = passes(text)
     assert sum("< ." in line or "< P." in line for line in result.log) == 1 + 3
+
+
+BORROWED = OPEN.replace("win 65535 <mss 1460>", "<mss 1460>")
+
+
+def borrowed(text, profile="linux", **options):
+    result = play(text, profile, **options)
+    assert result.verdict == "passed", "\n".join([result.reason, *result.log])
+
+
+def test_epoll_level_edge_and_once():
+    watch = "+0 epoll_create1(0) = 5\n+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=%s, fd=4}) = 0\n"
+    nothing, came = "+0 epoll_wait(5, {events=0, ptr=0}, 1, 0) = 0\n", "+0 epoll_wait(5, {events=%s, fd=4}, 1, 0) = 1\n"
+    text = "+0 < P. %d:%d(10) ack 1 win 9\n+0 > . 1:1(0) ack %d\n"
+    passes(OPEN + watch % "EPOLLIN" + nothing + text % (1, 11, 11) + 2 * (came % "EPOLLIN") + "+0 read(4, ..., 9) = 9\n"
+           + came % "EPOLLIN" + "+0 read(4, ..., 9) = 1\n" + nothing)
+    passes(OPEN + watch % "EPOLLIN|EPOLLOUT|EPOLLET" + came % "EPOLLOUT" + nothing + text % (1, 11, 11)
+           + came % "EPOLLIN|EPOLLOUT" + nothing + text % (11, 21, 21) + came % "EPOLLOUT|EPOLLIN" + nothing)
+    passes(OPEN + watch % "EPOLLOUT|EPOLLONESHOT" + came % "EPOLLOUT" + nothing
+           + "+0 epoll_ctl(5, EPOLL_CTL_MOD, 4, {events=EPOLLOUT, fd=4}) = 0\n" + 2 * (came % "EPOLLOUT")
+           + "+0 epoll_ctl(5, EPOLL_CTL_DEL, 4, {events=0, fd=4}) = 0\n" + nothing
+           + "+0 epoll_ctl(5, EPOLL_CTL_DEL, 4, {events=0, fd=4}) = -1 ENOENT\n")
+
+
+def test_a_cork_holds_what_fills_no_segment():
+    passes(OPEN + """
++0     setsockopt(4, SOL_TCP, TCP_CORK, [1], 4) = 0
++0     write(4, ..., 700) = 700
++0     write(4, ..., 700) = 700
++0     > P. 1:1001(1000) ack 1
++0     ioctl(4, SIOCOUTQ, [1400]) = 0
++.01   setsockopt(4, SOL_TCP, TCP_CORK, [0], 4) = 0
++0     > P. 1001:1401(400) ack 1
++0     send(4, ..., 10, MSG_MORE) = 10
++0     sendmsg(4, {msg_name(...)=..., msg_iov(2)=[{..., 0}, {..., 10}], msg_flags=0}, 0) = 10
++0     > P. 1401:1421(20) ack 1
++0     send(4, ..., 10, MSG_MORE) = 10
++0     close(4) = 0
++0     > P. 1421:1431(10) ack 1
++0     > F. 1431:1431(0) ack 1
+""")
+
+
+def test_peeking_waiting_for_all_and_bad_pointers():
+    passes(OPEN + """
++0     recv(4, ..., 10, MSG_DONTWAIT) = -1 EAGAIN
++0...0.1 recv(4, ..., 15, MSG_WAITALL) = 15
++.05   < P. 1:11(10) ack 1 win 9
++0     > . 1:1(0) ack 11
++.05   < P. 11:21(10) ack 1 win 9
++0     > . 1:1(0) ack 21
++0     recv(4, ..., 3, MSG_PEEK) = 3
++0     recvmsg(4, {msg_name(...)=..., msg_iov(2)=[{..., 2}, {..., 2}], msg_flags=0}, MSG_PEEK) = 4
++0     read(4, NULL, 10) = -1 EFAULT (Bad address)
++0     ioctl(4, SIOCINQ, [5]) = 0
++0     recv(4, ..., 9, MSG_TRUNC) = 5
++0     write(4, NULL, 9) = -1 EFAULT (Bad address)
+""")
+
+
+def test_what_getsockopt_gives_back():
+    passes(OPEN + "".join(f"+0 getsockopt({fd}, {level}, {name}, [{value}], [4]) = 0\n" for fd, level, name, value in (
+        (4, "SOL_TCP", "TCP_MAXSEG", 1000), (4, "SOL_TCP", "TCP_KEEPIDLE", 7200), (4, "SOL_TCP", "TCP_KEEPINTVL", 75),
+        (4, "SOL_SOCKET", "SO_KEEPALIVE", 0), (4, "SOL_IP", "IP_TTL", 64), (4, "SOL_TCP", "TCP_CORK", 0),
+        (4, "SOL_TCP", "TCP_USER_TIMEOUT", 0), (4, "SOL_SOCKET", "SO_ERROR", 0))))
+    text = "0 `sysctl -w net.inet.tcp.keepidle=15000`\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n" \
+           "+0 getsockopt(3, IPPROTO_TCP, TCP_KEEPIDLE, [15], [4]) = 0\n+0 `sysctl net.inet.tcp.keepidle=9000`\n" \
+           "+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4\n+0 getsockopt(4, IPPROTO_TCP, TCP_KEEPIDLE, [9], [4]) = 0\n"
+    borrowed(text, "freebsd")
+
+
+def test_lines_for_one_system_or_another():
+    text = OPEN + "#ifdef linux\n+0 write(4, ..., 9) = 9\n#else\n+0 write(4, ..., 8) = 8\n#endif\n+0 > P. 1:%d(%d) ack 1\n"
+    passes(text % (9, 8))
+    passes(text % (10, 9), defined=("linux",))
+    assert play(text % (10, 9)).verdict == "failed"
+
+
+def test_a_shell_command_is_read_not_executed(tmp_path):
+    witness = tmp_path / "x"
+    borrowed(f"0 `echo hello > {witness}`\n" + BORROWED)
+    assert not witness.exists()
+    assert play(f"0 `./defaults.sh\n touch {witness} # comment\n tc qdisc add dev tun0 root fq`\n" + BORROWED,
+                "linux").reason == "line 1: command 'tc qdisc add dev tun0 root fq'"
+
+
+def test_windows_of_borrowed_scripts_are_compared_in_octets():
+    text = ("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
+            "+0 < S 0:0(0) win 65535 <mss 1000,nop,wscale 7>\n+0 > S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 6>\n"
+            "+0 < . 1:1(0) ack 1 win 9\n+0 accept(3, ..., ...) = 4\n+0 < P. 1:101(100) ack 1 win 9\n"
+            "+0 > . 1:1(0) ack 101 win %d\n")
+    borrowed(text % 1030, "freebsd")                # 66,000 octets, whole segments, less 100
+    for window in (1032, 1027, 65535):
+        assert "window in octets" in play(text % window, "freebsd").reason
+
+
+def test_an_inbound_line_may_be_what_gro_would_have_made():
+    borrowed(BORROWED.replace("<mss 1000>", "<mss 1000,sackOK>").replace("<mss 1460>", "<mss 1460,nop,nop,sackOK>")
+             + "+0 < . 20001:60001(40000) ack 1 win 9\n+0 > . 1:1(0) ack 1 <nop,nop,sack 20001:60001>\n")
 
 
 def test_sysctls_of_a_borrowed_script_become_options():

@@ -16,6 +16,8 @@ def main(arguments=None):
     parser.add_argument("path", nargs="+", type=pathlib.Path, help="a script, or a directory of them")
     parser.add_argument("--profile", choices=[p for p in PROFILES if p],
                         help="whose defaults, option order and tolerance; none: our own scripts, tolerance 0")
+    parser.add_argument("--define", action="append", metavar="NAME",
+                        help="for which names #ifdef lines count (a profile's: Linux; STANDARD for freebsd)")
     parser.add_argument("--log", action="store_true", help="also print the frames of what failed")
     parser.add_argument("--only", choices=("passed", "failed", "unsupported"), help="print these lines alone")
     args = parser.parse_args(arguments)
@@ -26,7 +28,7 @@ def main(arguments=None):
     count = dict.fromkeys(("passed", "failed", "unsupported"), 0)
     for script in scripts:
         try:
-            result = play(script.read_text(errors="replace"), args.profile)
+            result = play(script.read_text(errors="replace"), args.profile, args.define)
         except OSError as e:
             print(f"{script}: {e.strerror}", file=sys.stderr)
             return 2

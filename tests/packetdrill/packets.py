@@ -14,7 +14,7 @@ ICMP_CODES = {
                         "source_host_isolated": 8, "net_prohibited": 9, "host_prohibited": 10,
                         "net_unreachable_for_tos": 11, "host_unreachable_for_tos": 12, "packet_filtered": 13,
                         "pkt_filtered": 13, "precedence_violation": 14, "precedence_cutoff": 15}),
-    "time_exceeded": (11, {"exc_ttl": 0, "exc_fragtime": 1}),
+    "time_exceeded": (11, {"exc_ttl": 0, "exc_fragtime": 1, "ttl_exceeded_in_transit": 0, "frag_reass_exceeded": 1}),
     "parameter_problem": (12, {}),
     "source_quench": (4, {}),
     "redirect": (5, {"redir_net": 0, "redir_host": 1}),

@@ -13,31 +13,30 @@ from dpdk_py.pair import pair
 from stack import Stack
 from stack.wire.text import format_ipv4, frame_text
 
-from . import packets
+from . import commands, packets
 from .packets import ECN, FLAG_BITS, LOCAL, REMOTE, REMOTE_MAC, text_at
 from .script import ELLIPSIS, Call, Code, Command, Packet, ScriptError, Unsupported, read
-from .sockets import LOCAL_PORT, MS, REMOTE_PORT, Blocked, NotHere, S, Sockets
+from .sockets import KEEPALIVE, LOCAL_PORT, MS, REMOTE_PORT, Blocked, NotHere, S, Sockets
 from .tcpi import namespace
 
 MOD = 1 << 32
 FOREVER_NS = 3600 * S               # how long a `*` line is waited for
 START_NS = 1000 * S
 LONGEST_TOLERANCE_NS = 4 * MS       # packetdrill's: 4 ms or an eighth of the gap
-COMMON = {"sack": 1, "timestamps": 1, "window_scale": 1, "congestion": "newreno", "initial_window": 10, "ack": "immediate"}
+COMMON = {"sack": 1, "timestamps": 1, "window_scale": 1, "congestion": "newreno", "initial_window": 10, "ack": "immediate",
+          "rcv_buf": 1 << 20, "snd_buf": 1 << 20, "ecn": "no"}
 PROFILES = {                        # Linux adds its least timeout to the tail loss probe of a lone segment
     None: {},
     "linux": {**COMMON, "rto_min_ns": 200 * MS, "max_ack_delay_ns": 200 * MS},
-    "freebsd": {**COMMON, "rto_min_ns": 230 * MS},
+    "freebsd": {**COMMON, "rto_min_ns": 230 * MS, "ecn": "answer"},
 }
-SYSCTLS = {                         # of a script's commands: what has an equivalent here
-    "net.inet.tcp.rexmit_initial": ("rto_initial_ns", lambda v: int(v) * MS),
-    "tcp_timestamps": ("timestamps", int), "tcp_sack": ("sack", int), "tcp_window_scaling": ("window_scale", int),
-    "tcp_ecn": ("ecn", lambda v: int(v) == 1), "tcp_syncookies": ("syn_cookies", lambda v: int(v) > 0),
-    "rfc1323": ("window_scale", int), "net.inet.tcp.sack.enable": ("sack", int),
-    "net.inet.tcp.ecn.enable": ("ecn", lambda v: int(v) == 1), "net.inet.tcp.syncookies": ("syn_cookies", int),
-    "net.inet.tcp.initcwnd_segments": ("initial_window", int), "net.inet.tcp.rexmit_min": ("rto_min_ns",
-                                                                                          lambda v: int(v) * MS),
-}
+USUAL_SCALE = {"linux": 8, "freebsd": 6}    # of the system whose script writes <...> and then its window
+DEFINED = {None: (), "linux": ("Linux", "linux"), "freebsd": ("STANDARD",)}    # for #ifdef: ours is no FreeBSD either
+FREEBSD_BUFFER = 65536              # net.inet.tcp.recvspace
+LARGEST_FRAME = 65535
+PASSED_OVER = ("tolerance_usecs", "tolerance_percent", "define", "tcp_ts_tick_usecs", "send_omit_free", "bind_port",
+               "local_ip", "remote_ip", "gateway_ip", "netmask_ip", "connect_port", "code_command", "non_fatal", "mss",
+               "strict_segments", "code_sockopt", "speed", "init_scripts", "persistent_tun_dev", "verbose")
 
 
 MAKES_DESCRIPTOR = ("socket", "accept", "accept4")
@@ -61,6 +60,8 @@ class Flow:
         self.iss = None             # live number of our script number 0
         self.opened = 0             # how many connections had been opened when we learnt it
         self.ts_shift = None        # live TSval minus script TSval
+        self.ts_live = {}           # script TSval: live TSval, for scripts whose clock is not checked
+        self.scales = {}            # (outbound?, script?): the shift its SYN offered
 
 
 class Player:
@@ -72,16 +73,26 @@ class Player:
         self.allowed = max([int(v) * 1000 for v in script.options.get("tolerance_usecs", ()) if v.isdigit()], default=0)
         self.peer_shift = peer_shift
         options = {**PROFILES[profile]}
-        table = {"connections": 16, "rcv_buf": 65535, "snd_buf": 65536} if self.strict else {
-            "connections": 16, "rcv_buf": 1 << 20, "snd_buf": 1 << 20}
+        table = {"connections": 16, "rcv_buf": 65535, "snd_buf": 65536}
         self.mtu = 1500
+        self.tick_checked = self.strict or any(int(v) for v in script.options.get("tcp_ts_tick_usecs", ()) if v.isdigit())
+        self.whole = "strict_segments" not in script.options    # one line may stand for several segments
+        self.scope = {}             # what one %{ }% leaves for the next
         self.take_options(options, table)
-        self.device, self.wire = pair(queue=256 if self.strict else 2048, mtu=self.mtu,
+        keep = {key: options.pop(key) for key in KEEPALIVE if key in options} if not self.strict else {}
+        if profile == "freebsd":
+            options["rcv_buf"] = self.freebsd_buffer()
+        if not self.strict:
+            table.update((key, options.pop(key)) for key in ("rcv_buf", "snd_buf"))
+            options["mss"] = min(options.get("mss", 65535), self.mtu - 40)
+        ecn = options.pop("ecn", False)
+        self.device, self.wire = pair(queue=256 if self.strict else 2048, mtu=self.frame_room(),
                                       macs=(packets.LOCAL_MAC, packets.REMOTE_MAC))
         self.stack = Stack(self.device, format_ipv4(LOCAL) + "/24", seed=seed, announce=False, **table, **options)
         self.stack.net.add_neighbor(format_ipv4(REMOTE), REMOTE_MAC)
-        self.sockets = Sockets(self.stack, {}, table["snd_buf"])
-        self.sockets.buffers = profile
+        self.sockets = Sockets(self.stack, {"ecn": ecn}, table["snd_buf"])
+        self.sockets.system = profile
+        self.sockets.keepalive.update(keep)
         self.flows = {}
         self.out = []               # segments sent and not yet expected
         self.waiting = []           # calls that block: (event, Blocked, end of it)
@@ -100,8 +111,7 @@ class Player:
             elif name in ("ip_version",):
                 if value not in ("ipv4", "ipv4_mapped_ipv6"):
                     raise Unsupported(1, f"ip_version {value}")
-            elif name in ("tolerance_usecs", "define", "tcp_ts_tick_usecs", "send_omit_free", "bind_port", "local_ip",
-                          "remote_ip", "gateway_ip", "netmask_ip", "connect_port", "code_command", "non_fatal", "mss"):
+            elif name in PASSED_OVER:
                 pass
             elif self.strict:
                 options[name] = value if not value.lstrip("-").isdigit() else int(value)
@@ -109,20 +119,32 @@ class Player:
                     table[name] = options.pop(name)
             else:
                 raise Unsupported(1, f"option --{name}={value}")
-        for command in self.script.setup:
-            self.command(command, options)
+        if self.strict:
+            return
+        for line, text in self.script.setup:
+            commands.run(line, text, options, lambda state: 0)
         for event in self.script.events:
             if not isinstance(event.action, Command):
                 break
-            self.command(event.action.text, options)
+            commands.run(event.line, event.action.text, options, lambda state: 0)
 
-    def command(self, text, options):
-        """Takes from a shell command the sysctls that have an equivalent here; nothing is executed."""
-        for part in text.replace(";", " ").replace(" = ", "=").split():
-            name, _, value = part.rpartition("=")
-            for known, (option, convert) in SYSCTLS.items():
-                if name.endswith(known) and value.strip().strip('"').lstrip("-").isdigit():
-                    options[option] = convert(value.strip().strip('"'))
+    def frame_room(self):
+        """A borrowed script may send in one frame what GRO would have made of many segments."""
+        lengths = [] if self.strict else [e.action.length + 80 for e in self.script.events
+                                          if isinstance(e.action, Packet) and not e.action.outbound]
+        return min(LARGEST_FRAME, max([self.mtu, *lengths]))
+
+    def freebsd_buffer(self):
+        """Once open, FreeBSD's receive buffer is a whole number of the segments the two have agreed on."""
+        for event in self.script.events:
+            if isinstance(event.action, Packet) and not event.action.outbound and "S" in event.action.flags:
+                agreed = min([self.mtu - 40, *(o[1] for o in event.action.options if o[0] == "mss")])
+                return -(-FREEBSD_BUFFER // agreed) * agreed
+        return FREEBSD_BUFFER
+
+    def count_state(self, state):
+        half_open = sum(s.listener.counters["half_open"] for s in self.sockets.open.values() if s.listener is not None)
+        return sum(conn.state == state for conn in self.stack.connections) + (half_open if state == "SYN-RECEIVED" else 0)
 
     # -- time and frames
 
@@ -201,6 +223,7 @@ class Player:
     def event(self, event, base, scheduled):
         """Does it; returns when it really happened."""
         action = event.action
+        self.sockets.check_corks(max(self.now, scheduled) if event.time.kind != "any" else self.now)
         if isinstance(action, Packet) and action.outbound:
             if action.icmp:
                 raise Unsupported(event.line, "outbound ICMP")
@@ -214,12 +237,11 @@ class Player:
         elif isinstance(action, Code):
             self.code(action.text)
         elif isinstance(action, Command):
-            words = action.text.split()
-            self.command(action.text, self.sockets.defaults)
-            if words[:1] == ["sleep"]:
-                self.advance(at + int(float(words[1]) * S))
-            elif not any(w.startswith(("sysctl", "/", ".", "ip", "kldload", "#")) or "sysctl" in w for w in words[:1]):
-                raise Unsupported(event.line, f"command {action.text!r}")
+            changed = {}
+            wait = commands.run(event.line, action.text, changed, self.count_state)
+            self.sockets.keepalive.update((key, changed.pop(key)) for key in KEEPALIVE if key in changed)
+            self.sockets.defaults.update(changed)
+            self.advance(at + wait)
         return at
 
     def finish(self):
@@ -296,11 +318,11 @@ class Player:
             raise NotHere("%{ }% before there is a connection")
         lines = text.strip("\n").splitlines()
         source = "\n".join([lines[0].strip(), *lines[1:]]) if lines else ""
-        scope = namespace(info)
+        self.scope.update(namespace(info))
         try:
-            exec(source, scope)
+            exec(source, self.scope)
         except AssertionError as e:
-            raise Failed(f"%{{ {source} }}%: {e}") from None
+            raise Failed(f"%{{ {' '.join(source.split())} }}%: {e}") from None
         except NameError as e:
             raise NotHere(f"%{{ }}%: {e}") from None
 
@@ -334,7 +356,7 @@ class Player:
         self.step(self.now)
 
     def pieces(self, packet):
-        room = self.mtu - (80 if packet.options else 40)
+        room = self.frame_room() - (80 if packet.options else 40)
         if packet.length <= room:
             return [packet]
         return [dataclasses.replace(
@@ -344,14 +366,15 @@ class Player:
 
     def segment(self, packet, flow, local, remote):
         flags = sum(FLAG_BITS[letter] for letter in packet.flags)
+        self.note_scales(flow, packet.flags, peer=packet.options)
         ack = 0
-        if packet.ack is not None:
-            ack = (packet.ack + (flow.iss or 0)) % MOD
+        if packet.ack is not None or "." in packet.flags:
+            ack = ((packet.ack or 0) + (flow.iss or 0)) % MOD
         options = []
         for name, *values in packet.options:
             if name == "TS":
                 val, ecr = values
-                ecr = 0 if ecr == 0 or ecr is ELLIPSIS else (ecr + (flow.ts_shift or 0)) % MOD
+                ecr = 0 if ecr == 0 or ecr is ELLIPSIS else flow.ts_live.get(ecr, (ecr + (flow.ts_shift or 0)) % MOD)
                 values = [0 if val is ELLIPSIS else val, ecr]
             elif name == "sack":
                 values = [tuple((edge + (flow.iss or 0)) % MOD for edge in block) for block in values]
@@ -369,6 +392,7 @@ class Player:
             code = int(packet.icmp_code[5:])
         if kind is None or code is None:
             raise NotHere(f"ICMP {packet.icmp} {packet.icmp_code or ''}")
+        self.sockets.heard_unreachable(packet.icmp_code)
         seq, n = packet.quoted or (0, 0)
         segment = packets.tcp_segment(local, remote, (seq + (flow.iss or 0)) % MOD, 0, 16, 0, 0, b"", b"", LOCAL, REMOTE)
         quoted = packets.ipv4_header(20 + n, 6, LOCAL, REMOTE) + segment[:8]
@@ -398,7 +422,7 @@ class Player:
             raise Failed(f"sent at {self.text_time(first.at_ns)}, not "
                          f"{self.text_time(earliest)}~{self.text_time(latest)}: {self.describe(first)}")
         whole = first
-        while len(whole.text) < packet.length:          # one line may stand for several segments of one burst
+        while self.whole and len(whole.text) < packet.length:   # one line may stand for several segments of one burst
             self.wait_for_segment(latest)
             if not self.out or not self.continues(whole, self.out[0]):
                 break
@@ -438,13 +462,13 @@ class Player:
                 wrong.append(f"sequence number of SYN {packet.seq}, the script's own is 0")
             flow.iss, flow.opened = (segment.seq - packet.seq) % MOD, opened
             flow.ts_shift = None
+        self.note_scales(flow, packet.flags, script=packet.options, live=segment.options)
         shift = flow.iss or 0
         check("sequence number", (segment.seq - shift) % MOD, packet.seq)
         check("length", len(segment.text), packet.length)
         if packet.ack is not None or "." in packet.flags:
             check("ack", (segment.ack - self.peer_shift) % MOD if segment.flags & 16 else None, packet.ack or 0)
-        if packet.win is not None:
-            check("window", segment.win, packet.win)
+        self.check_window(packet, segment, flow, check)
         if packet.urg is not None or "U" in packet.flags:
             check("urgent pointer", segment.urg, packet.urg or 0)
         self.check_options(packet, segment, flow, check, wrong)
@@ -462,6 +486,23 @@ class Player:
             wrong.append(f"octets {at + 1}.. are not those that were written")
         if wrong:
             raise Failed(f"{'; '.join(wrong)}: {self.describe(segment)}")
+
+    def check_window(self, packet, segment, flow, check):
+        """How far a window is shifted is an implementation's own: a borrowed script's is compared in octets."""
+        if packet.win is None:
+            return
+        theirs, ours = flow.scales.get("script"), flow.scales.get("live")
+        if self.strict or "S" in packet.flags or None in (theirs, ours, flow.scales.get("peer")):
+            check("window", segment.win, packet.win)
+        elif abs((segment.win << ours) - (packet.win << theirs)) > 1 << max(ours, theirs):
+            check("window in octets", segment.win << ours, packet.win << theirs)
+
+    def note_scales(self, flow, flags, **options):
+        """Remembers the shifts that SYNs offer: the script's, ours, the peer's."""
+        if "S" in flags:
+            for who, given in options.items():
+                flow.scales[who] = USUAL_SCALE.get(self.profile) if given is None else next(
+                    (o[1] for o in given if o[0] == "wscale"), None)
 
     def opened(self):
         counters = self.stack.counters()
@@ -498,17 +539,18 @@ class Player:
                 first = 100 + (segment.at_ns - self.start) // MS
                 if self.strict and want[1] != first:        # or any first value would be as good as another
                     wrong.append(f"TSval {want[1]}, the first of a script of ours is 100 plus milliseconds: {first}")
+            flow.ts_live[want[1]] = val
             off = abs((val - flow.ts_shift - want[1] + MOD // 2) % MOD - MOD // 2)
-            if off * MS > self.tolerance(0):
+            if self.tick_checked and off * MS > self.tolerance(0):
                 wrong.append(f"TSval {(val - flow.ts_shift) % MOD}, not {want[1]}")
         if want[2] is not ELLIPSIS and ecr != want[2]:
             wrong.append(f"TSecr {ecr}, not {want[2]}")
 
 
-def play(text, profile=None, **options):
-    """Result of the script in `text`. profile None: one of ours, tolerance 0."""
+def play(text, profile=None, defined=None, **options):
+    """Result of the script in `text`. profile None: one of ours, tolerance 0. `defined`: names for #ifdef (DEFINED)."""
     try:
-        script = read(text) if isinstance(text, str) else text
+        script = read(text, DEFINED[profile] if defined is None else defined) if isinstance(text, str) else text
         player = Player(script, profile, **options)
     except (Unsupported, ScriptError) as e:
         return Result("unsupported", str(e))

@@ -99,7 +99,7 @@ class Event:
 @dataclasses.dataclass
 class Script:
     options: dict
-    setup: list                     # commands before the first event
+    setup: list                     # commands before the first event, each with its line
     events: list
 
 
@@ -173,13 +173,13 @@ class Reader:
                     value += self.take()
             options.setdefault(name, []).append(value.strip('"'))
         while self.kind == "command":
-            setup.append(self.take()[1:-1])
+            setup.append((self.line, self.take()[1:-1]))
         while self.kind != "end":
-            if self.kind == "command" and self.peek() == "":    # clean-up after the last event
-                self.take()
+            if self.kind == "command" and self.peek() == "":    # clean-up after the last event, or a last question
+                events.append(Event(self.line, Time("relative"), Command(self.take()[1:-1])))
                 continue
             if self.kind == "command":
-                setup.append(self.take()[1:-1])
+                setup.append((self.line, self.take()[1:-1]))
                 continue
             events.append(self.event())
         return Script(options, setup, events)
@@ -234,6 +234,8 @@ class Reader:
         line = self.line
         if self.text in ("ipv4", "ipv6", "gre", "GREv0", "mpls"):
             raise Unsupported(line, f"encapsulation {self.text}")
+        if self.text == "[" and self.tokens[self.at + 1][0] in ("number", "hex"):
+            p.quoted = self.quotation()             # FreeBSD's order: < [1:1461(1460)] icmp unreachable ...
         if self.text in ("[", "("):
             self.ip_info(p)
         if self.text == "udp":
@@ -316,13 +318,17 @@ class Reader:
             p.mtu = self.integer(65535)
         if self.maybe("id"):
             self.integer()
-        if self.maybe("["):
-            if self.text in ("udp", "raw"):
-                raise Unsupported(self.line, f"ICMP about {self.text}")
-            seq, _, n = self.sequence()
-            p.quoted = seq, n
-            self.take("]")
+        if self.text == "[":
+            p.quoted = self.quotation()
         return p
+
+    def quotation(self):
+        self.take("[")
+        if self.text in ("udp", "raw"):
+            raise Unsupported(self.line, f"ICMP about {self.text}")
+        seq, _, n = self.sequence()
+        self.take("]")
+        return seq, n
 
     def tcp_options(self, p):
         """A list of tuples (name, values...), or None for <...>."""
@@ -444,6 +450,24 @@ class Reader:
         return out
 
 
-def read(text):
-    """The Script in `text`; raises ScriptError or Unsupported."""
-    return Reader(text).script()
+def chosen(text, defined):
+    """`text` with the lines between #ifdef NAME, #else and #endif blanked that are not for `defined`."""
+    lines, nested = [], []
+    for line in text.split("\n"):
+        words = line.split()
+        if words[:1] in (["#ifdef"], ["#ifndef"]) and len(words) > 1:
+            nested.append((words[1] in defined) == (words[0] == "#ifdef"))
+        elif words[:1] == ["#else"] and nested:
+            nested[-1] = not nested[-1]
+        elif words[:1] == ["#endif"] and nested:
+            nested.pop()
+        elif all(nested):
+            lines.append(line)
+            continue
+        lines.append("")
+    return "\n".join(lines)
+
+
+def read(text, defined=()):
+    """The Script in `text`; raises ScriptError or Unsupported. `defined`: for which names its #ifdef lines count."""
+    return Reader(chosen(text, defined)).script()
