@@ -69,6 +69,8 @@ cdef extern from "netif/ethernet.h":
 
 cdef extern from "lwip/tcp.h":
     cdef struct tcp_pcb:
+        int state
+        uint8_t nrtx
         uint32_t lastack
         int16_t rto
         uint32_t snd_buf
@@ -98,6 +100,8 @@ cdef enum:
     BURST = 32
     ERR_CLSD = -15                  # lwip/err.h: both sides have closed
 
+STATES = ("CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING",
+          "LAST-ACK", "TIME-WAIT")      # enum tcp_state of lwip/tcpbase.h
 TICK_NS = 500_000_000               # TCP_SLOW_INTERVAL, the unit of tcp_pcb.rto
 MTU = 1500
 cdef netif interface
@@ -163,7 +167,7 @@ cdef void ended(void *arg, signed char error) noexcept:
     cdef Peer peer = <Peer>arg
     peer.c = NULL
     if error != ERR_CLSD:
-        peer.error = f"lwIP ended the connection, err_t {error}"
+        peer.error = f"lwIP ended the connection, err_t {error}, in {STATES[peer.state]} after {peer.resent} retransmissions"
 
 
 cdef class Peer:
@@ -177,6 +181,8 @@ cdef class Peer:
     cdef tcp_pcb *c
     cdef object on_text
     cdef bint in_place
+    cdef int state                      # of c, before lwIP's timers ran last
+    cdef int resent                     # how often its first unacknowledged segment was sent again
     cdef readonly unsigned long long taken
     cdef readonly bint eof
     cdef readonly str error
@@ -226,6 +232,8 @@ cdef class Peer:
     def step(self):
         """Frames in, timers; how many frames."""
         n = self.burst(BURST)
+        if self.c != NULL:
+            self.state, self.resent = self.c.state, self.c.nrtx
         sys_check_timeouts()
         return n
 

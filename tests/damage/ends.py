@@ -1,6 +1,8 @@
 """The three processes of a cell: our stack, the kernel's TCP, the bridge between them. Each runs in its namespace.
 
-Each sends a stream of its own and receives the other's at the same time, over one connection, and ends with FIN.
+Each sends a stream of its own and receives the other's at the same time, over one connection, and ends with FIN. What runs
+in a process (our stack, lwIP) says "done" then, or when it gives up, and stays to answer until standard input closes: the
+last ACK may be lost, and who has left cannot send it again. The kernel stays by itself.
 """
 import hashlib
 import importlib
@@ -74,6 +76,11 @@ def bridge(damage, seed):
                 "rx_oversize": sum(d.stats()["rx_oversize"] for d in (a, b)), "to_peer": counts[0], "to_us": counts[1]}
 
 
+def told_to_leave():
+    """Standard input has been closed: the other end is done too."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
+
+
 def accounting(stack):
     """The sentence about frames that are not accounted for; "" if all are."""
     k, net = stack.counters(), stack.net.stats()
@@ -92,7 +99,7 @@ def us(peer, total, seed, limit_s, options):
     from stack import Stack
     wait = built().wait
     out, hash_in, received = Stream(total, f"us {seed}"), hashlib.sha256(), 0
-    stalls, shut, acked = Stalls(), False, 0
+    stalls, shut, acked, done_ns = Stalls(), False, 0, 0
     end = time.monotonic() + limit_s
 
     def on_data(conn, data):
@@ -121,8 +128,12 @@ def us(peer, total, seed, limit_s, options):
             if out.done and not shut:
                 shut = True
                 conn.shutdown()
-            if conn.error or (shut and conn.eof and conn.state in ("TIME-WAIT", "CLOSED")):
-                break
+            if done_ns:
+                if told_to_leave():
+                    break
+            elif conn.error or (shut and conn.eof and conn.state in ("TIME-WAIT", "CLOSED")):
+                done_ns = now
+                print("done", flush=True)
             if not shut:
                 acked = out.at - (BUFFER - conn.room)
             elif acked < total:
@@ -131,9 +142,11 @@ def us(peer, total, seed, limit_s, options):
             if not work:
                 due = stack.deadline()
                 wait(device, 5_000_000 if due is None else max(0, min(due - time.monotonic_ns(), 5_000_000)))
-        seconds = (time.monotonic_ns() - began) / 1e9
+        if not done_ns:
+            print("done", flush=True)
+        seconds = ((done_ns or time.monotonic_ns()) - began) / 1e9
         info, k = conn.info(), stack.counters()
-        error = conn.error or ("" if received and conn.eof and out.done else f"not done after {limit_s} s, {info['state']}")
+        error = conn.error or ("" if done_ns else f"not done after {limit_s} s, {info['state']}")
         return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "seconds": round(seconds, 3),
                 "sha256_in": hash_in.hexdigest(), "error": error, "stall": stalls.result(), "accounting": accounting(stack),
                 "info": info, "counters": {name: v for name, v in k.items() if v}, "net": stack.net.stats(),
@@ -158,7 +171,7 @@ def linux(control, total, seed, limit_s):
     """The kernel's TCP with congestion control `control` accepts one connection; both streams, what its sender saw."""
     before = checksum_drops()
     out, hash_in, received = Stream(total, f"linux {seed}"), hashlib.sha256(), 0
-    stalls, end, eof, error = Stalls(), time.monotonic() + limit_s, False, ""
+    stalls, end, eof, error, acked = Stalls(), time.monotonic() + limit_s, False, "", 0
     server = socket.create_server((netns.PEER_IP, PORT))
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
     server.settimeout(limit_s)
@@ -167,7 +180,7 @@ def linux(control, total, seed, limit_s):
     sock.setblocking(False)
     used = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
     poller, shut = select.poll(), False
-    while time.monotonic() < end and not (eof and shut and tcp_info(sock)[0] >= total):
+    while time.monotonic() < end and not (eof and shut and acked >= total):
         poller.register(sock, (0 if eof else select.POLLIN) | (0 if out.done else select.POLLOUT))
         poller.poll(1)
         try:
@@ -194,7 +207,7 @@ def linux(control, total, seed, limit_s):
             break
         acked, rto = tcp_info(sock)
         stalls.look(time.monotonic_ns(), acked, acked < out.at, lambda: rto)    # noqa: B023  called at once
-    if not error and not (eof and shut):
+    if not error and not (eof and shut and acked >= total):
         error = f"not done after {limit_s} s"
     return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "sha256_in": hash_in.hexdigest(),
             "error": error, "stall": stalls.result(), "control": used, "checksum_drops": checksum_drops() - before}
@@ -205,7 +218,7 @@ def lwip(control, total, seed, limit_s):
     from dpdk_py import open_device
     face, wait = built("lwip_face"), built().wait
     out, hash_in, received = Stream(total, f"lwip {seed}"), hashlib.sha256(), 0
-    stalls, shut, end = Stalls(), False, time.monotonic() + limit_s
+    stalls, shut, done, end = Stalls(), False, False, time.monotonic() + limit_s
 
     def on_text(text):
         nonlocal received
@@ -229,10 +242,16 @@ def lwip(control, total, seed, limit_s):
                 first = una if first is None else first
                 acked = (una - first) % (1 << 32)
                 stalls.look(time.monotonic_ns(), acked, acked < out.at, lambda: rto)    # noqa: B023  called at once
-            if peer.eof and shut and (not peer.connected or acked >= total):
-                break
+            if done:
+                if told_to_leave():
+                    break
+            elif peer.eof and shut and (not peer.connected or acked >= total):
+                done = True
+                print("done", flush=True)
             if not work:
                 wait(device, 1_000_000)
-        error = peer.error or ("" if peer.eof and shut else f"not done after {limit_s} s")
+        if not done:
+            print("done", flush=True)
+        error = peer.error or ("" if done else f"not done after {limit_s} s")
     return {"sent": out.at, "received": received, "sha256_out": out.hash.hexdigest(), "sha256_in": hash_in.hexdigest(),
             "error": error, "stall": stalls.result(), "control": control, "checksum_drops": None}

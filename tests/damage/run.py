@@ -40,6 +40,8 @@ def run_cell(link, cell, octets, seed=None, timed=True, **options):
     back = cells.octets_back(cell, octets)
     other = link.peer.start_call(end, peer, back, seed, limit_s, ready="listening")
     ours = link.us.start_call(ends.us, address, octets, seed, limit_s, options)
+    for process in (ours, other) if peer == "lwip" else (ours,):
+        process.expect("done", limit_s + LEAST_S)
     us, theirs = (netns.result_of(process, limit_s + LEAST_S) for process in (ours, other))
     refused = us["net"]["rx_frames"] - us["net"]["rx_l4"] - us["net"]["rx_arp"]
     refused += sum(us["counters"].get(name, 0) for name in ("rx_checksum", "rx_malformed"))
