@@ -106,12 +106,13 @@ cdef int tcp_text_and_fin(tcb *c, tcp_seg *seg, uint64_t now_ns) noexcept nogil:
     cdef reass *r = c.rcv
     cdef int verdict = TCP_RX_ACCEPTED
     if c.state != TCP_ESTABLISHED and c.state != TCP_FIN_WAIT_1 and c.state != TCP_FIN_WAIT_2:
-        # The peer's FIN is in: nothing may follow it. A FIN again is answered by unacceptable; text is ignored
+        # The peer's FIN is in: nothing may follow it, so a number beyond it lies outside the window, whatever window was
+        # offered. A FIN again is answered by unacceptable; text is ignored
         if fin and c.state == TCP_TIME_WAIT:
             c.wait_at_ns = now_ns + c.opt.time_wait_ns
-        if n or fin:
+        if n or fin or seq != c.rcv_nxt:
             c.ack_pending = 2
-        return TCP_RX_ACCEPTED
+        return TCP_RX_ACCEPTED if seq == c.rcv_nxt else TCP_RX_OUTSIDE_WINDOW
     if n and c.closed_by_user and seq_gt(seq + n, c.rcv_nxt):
         # Section 3.6.1: nobody will ever read it, and the peer should know
         c.table.counters.discarded_octets += n

@@ -285,6 +285,20 @@ def test_an_old_syn_does_not_open_anew_from_time_wait(link):
     assert link.conn.state == "TIME-WAIT" and link.counted()["rx_challenged"] == 1
 
 
+@pytest.mark.parametrize("state", ["CLOSE-WAIT", "TIME-WAIT"])
+def test_a_number_beyond_the_peers_fin_is_outside_the_window(link, state):
+    in_time_wait(link) if state == "TIME-WAIT" else link.accepted()
+    if state == "CLOSE-WAIT":
+        link.rx(FIN | ACK, seq=PEER + 1, ack=US + 1)
+        link.tx(ACK, seq=US + 1, ack=PEER + 2)
+    us = US + 2 if state == "TIME-WAIT" else US + 1
+    link.rx(ACK, seq=PEER + 2, ack=us)
+    link.silent()
+    link.rx(ACK, seq=PEER + 3, ack=us)
+    link.tx(ACK, seq=us, ack=PEER + 2)
+    assert link.conn.state == state and link.counted()["rx_outside_window"] == 1
+
+
 def test_connecting_again_from_the_same_port_in_time_wait(link):
     link.established()
     link.conn.close()
