@@ -441,7 +441,7 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
     elif forward and c.tlp_out and c.tlp_again and tcp_probe_filled_a_hole(c, &news, now_ns):
         found = True
     else:
-        found = tcp_count_duplicates(c, ack, forward, bare and flight != 0, news.acked, now_ns)
+        found = tcp_count_duplicates(c, ack, forward, bare and flight != 0, &news, now_ns)
     if found and c.recovery == TCP_RECOVERY_NONE:
         tcp_enter_recovery(c, now_ns)
 
@@ -465,7 +465,12 @@ cdef void tcp_rtt_from_timestamp(tcb *c, uint32_t tsecr, uint64_t xmit_ns, uint6
         tcp_rtt_sample(c, now_ns - xmit_ns, now_ns)
 
 
-cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicate, uint32_t acked,
+cdef inline bint tcp_too_early(const tcb *c, const ack_news *news, uint64_t now_ns) noexcept nogil:
+    """What was acknowledged had been sent again, but less than any round trip before: this ACK is of the first copy."""
+    return news.second_copy_ns != 0 and now_ns - news.second_copy_ns < c.min_rtt_ns
+
+
+cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicate, const ack_news *news,
                                uint64_t now_ns) noexcept nogil:
     """Loss without SACK: three duplicate ACKs, then one hole a partial ACK (RFC 5681, 6582). True: something is lost.
 
@@ -478,8 +483,13 @@ cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicat
         if c.recovery == TCP_RECOVERY_NONE:
             c.sacked_octets = 0
             return False
-        out = acked - c.snd_mss if acked > c.snd_mss else 0
+        out = news.acked - c.snd_mss if news.acked > c.snd_mss else 0
         c.sacked_octets -= out if out < c.sacked_octets else c.sacked_octets
+        if c.recovery == TCP_RECOVERY_FAST and tcp_too_early(c, news, now_ns):
+            # Not the copy's doing: the first copies come after all, one ACK after the other. Without this each of them would
+            # have the next segment sent again, to the end of the flight
+            tcp_leave_recovery(c)
+            return False
         if c.recovery == TCP_RECOVERY_FAST and seq_lt(ack, c.recover) and c.sent_head != c.sent_tail:
             if (s.flags & TCP_SENT_LOST) == 0:
                 tcp_mark_lost(c, s, TCP_TX_FAST_RETRANSMIT)     # a partial ACK: the next hole

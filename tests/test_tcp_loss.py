@@ -79,13 +79,31 @@ def test_a_partial_ack_sends_the_next_hole(make_link):
     for _ in range(3):
         acks(link, 0)
     again(link, 0)
+    link.wait(RTT)
     acks(link, 2)                                       # 0 and 1 were filled, 2 is the next hole
     again(link, 2)
     link.silent()
+    link.wait(RTT)
     acks(link, 8)
     link.silent()
     info = link.conn.info()
     assert info["recovery"] == "none" and info["cwnd"] == 4 * MSS and info["pipe"] == 0
+
+
+def test_acks_that_were_only_late_do_not_send_the_flight_again(make_link):
+    link = opened(make_link, with_sack=False)
+    flight(link, 8)
+    link.wait(2 * RTT)
+    again(link, 0)                                      # the probe
+    link.wait(RTT)
+    acks(link, 2)                                       # as if 2 were missing now
+    again(link, 2)
+    for i in (4, 6):                                    # but no copy has had the time to draw these
+        acks(link, i)
+        link.silent()
+    acks(link, 8)
+    info = link.conn.info()
+    assert info["recovery"] == "none" and info["retransmitted"] == 2 and info["pipe"] == 0
 
 
 def test_a_duplicate_ack_lets_new_text_out(make_link):
