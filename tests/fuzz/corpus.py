@@ -5,7 +5,7 @@ Each input is two octets of length, big endian, and so many octets; the file is 
 import pathlib
 import zlib
 
-TARGETS = ("frames", "options", "reassembly", "parse", "session")
+TARGETS = ("frames", "options", "reassembly", "parse", "session", "capture")
 FOLDER = pathlib.Path(__file__).parent / "corpus"
 LONGEST = 4096              # octets of an input
 
