@@ -37,7 +37,7 @@ demo: build
 
 ## make test          the whole suite
 test: build lint
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q --durations=20 --durations-min=3
 
 ## make test-debug    the suite under ASan, UBSan and FIXWIRE_DEBUG=1, in a tree of its own (build/debug); ARGS= for pytest
 test-debug: .venv/.installed
@@ -99,9 +99,9 @@ soak-ipc: build
 	FIXWIRE_KILLS=$(or $(N),10000) FIXWIRE_BROADCAST_MESSAGES=1000000000 $(PY) -m pytest -v -rP --durations=0 tests/test_ipc_channel.py \
 	  tests/test_ipc_mpsc.py tests/test_ipc_broadcast.py
 
-## make mutants       each one-line fault of tests/mutants in a copy: which test kills it (ONLY=pattern)
+## make mutants       each one-line fault of tests/mutants in a copy: which test kills it (ONLY=pattern, RESUME=file to go on)
 mutants: build
-	$(PY) tests/mutants/run.py $(ONLY)
+	$(PY) tests/mutants/run.py $(if $(RESUME),--resume $(RESUME)) $(ONLY)
 
 clean:
 	rm -rf build dist *.egg-info .venv

@@ -154,7 +154,7 @@ cdef class Ours:
     def __cinit__(self, Feed source not None, str address not None):
         self.net = Netif(source, address, seed=1)
         self.net.add_neighbor("10.77.0.1", b"\2\0\0\0\0\1")
-        self.table = tcp_attach(self.net.nif, 8, 65535, 65536, 0)
+        self.table = tcp_attach(self.net.nif, 8, 65535, 65536)
         if self.table == NULL:
             raise MemoryError()
         tcp_listen(self.net.nif, 5001, NULL, accept_all, &self.taken)

@@ -70,6 +70,8 @@ class Config:
     admin: bool
     runtime_directory: str | None
     audit_log: str | None
+    user_timeout: float | None
+    user_timeout_option: bool
     ipc: dict[str, Any] | None      # IPC_KEYS; `strategies` is a tuple of OUTSIDE_KEYS
     flight_recorder: str | None
     sessions: tuple[SessionConfig, ...] = field(default_factory=tuple)

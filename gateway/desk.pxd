@@ -66,6 +66,8 @@ cdef class Desk(Strategy):
     cdef uint32_t max_len               # octets of a notice with what follows
     cdef uint64_t number
     cdef readonly uint64_t oversize     # messages larger than a notice takes
+    cdef uint32_t sessions              # of the engine when the desk was opened; later ones the seats cannot know
+    cdef readonly uint64_t unlisted     # notices of such later sessions: not passed on
     cdef void publish(self, notice *h, const uint8_t *p, uint32_t n) noexcept nogil
     cdef void tell(self, outside *o, notice *h, const uint8_t *p, uint32_t n) noexcept nogil
     cdef void fill(self, notice *h, int kind, slot *g, uint32_t n, uint64_t now_ns) noexcept nogil

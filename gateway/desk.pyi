@@ -31,9 +31,12 @@ class Desk(Strategy):
     @property
     def oversize(self) -> int: ...
     @property
+    def unlisted(self) -> int: ...
+    @property
     def published(self) -> int: ...
     def open(self) -> None:
-        """Makes the channels and lets strategies in; once the engine has all its sessions.
+        """Makes the channels and lets strategies in; once the engine has all its sessions: of one that is added later
+        nothing is passed on (counted in `unlisted`) and no order is taken (NO_SESSION).
 
         RoleTaken: another gateway of this name lives.
         """

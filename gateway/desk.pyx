@@ -120,6 +120,7 @@ cdef class Desk(Strategy):
             self.close()
             raise
         self.b = &self.events.b
+        self.sessions = self.slot.e.n_slots
         self.slot.e.poll = desk_poll
         self.slot.e.poll_ctx = <void *>self
         self.set_timer(0)
@@ -210,6 +211,9 @@ cdef class Desk(Strategy):
         cdef uint32_t n = m.n if m != NULL else 0
         cdef const uint8_t *p = m.p if m != NULL else NULL
         if self.b == NULL:
+            return
+        if (<slot *>s.user).id >= self.sessions:
+            self.unlisted += 1
             return
         if sizeof(notice) + n > self.max_len:
             self.oversize += 1
@@ -343,17 +347,17 @@ cdef class Desk(Strategy):
         """The answer to HELLO: which sessions are logged on, an octet each, written straight into the inbox."""
         cdef notice h
         cdef engine *e = self.slot.e
-        cdef uint8_t *room = ring_reserve(o.inbox, sizeof(notice) + e.n_slots, 0)
-        cdef uint32_t i
+        cdef uint32_t i, n = self.sessions
+        cdef uint8_t *room = ring_reserve(o.inbox, sizeof(notice) + n, 0)
         o.stats.hellos += 1
         o.on = True
         engine_note(e, 0, EV_STRATEGY_JOINED, o.index)
-        self.fill(&h, NOTICE_WELCOME, NULL, e.n_slots, now_ns)
+        self.fill(&h, NOTICE_WELCOME, NULL, n, now_ns)
         h.owner = <uint16_t>(o.index + 1)
         h.lost = o.pending_lost
         o.pending_lost = 0
         memcpy(room, &h, sizeof(notice))
-        for i in range(e.n_slots):
+        for i in range(n):
             room[sizeof(notice) + i] = e.slots[i].s.state == FIX_ESTABLISHED
         ring_commit(o.inbox, 1)
 
@@ -362,7 +366,7 @@ cdef class Desk(Strategy):
         cdef open_order *orig
         if n != sizeof(request) or not request_sound(r):
             return MALFORMED
-        if r.session >= self.slot.e.n_slots:
+        if r.session >= self.sessions:
             return NO_SESSION
         if token < o.stale_until:
             return STALE

@@ -294,6 +294,9 @@ KEYS: dict[str, Key] = {
                              unset="$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/fixwire or /tmp/fixwire-UID"),
     "audit_log": Key(PATH, "file that every change by `fixwire session` is appended to",
                      unset="this file's name with .audit.log"),
+    "user_timeout": Key(seconds(0.001, 1_000_000), "text that a peer has not acknowledged for so long ends its connection",
+                        unset="300, which a peer may change if `user_timeout_option` is true"),
+    "user_timeout_option": Key(BOOLEAN, "tell peers of it and hear of theirs, by the TCP option of RFC 5482", default=False),
     "ipc": Key(Check(lambda v: v, "table"), "[ipc]: strategies in processes of their own", unset="none"),
     "flight_recorder": Key(PATH, "directory for the last 1024 frames with their verdicts, a pcapng file at every fault and "
                                  "at SIGUSR1", unset="no recorder"),

@@ -37,6 +37,16 @@ def main(args: argparse.Namespace) -> int:
     return run(config)
 
 
+def tcp_options(config: Config, beside: str) -> dict[str, Any]:
+    """What Engine's `tcp` is to be: what differs from the stack's defaults."""
+    options: dict[str, Any] = {"uto_enabled": config.user_timeout_option}
+    if config.flight_recorder:
+        options["flight_dir"] = os.path.join(beside, config.flight_recorder)
+    if config.user_timeout is not None:
+        options["user_timeout_ns"] = int(config.user_timeout * 1e9)
+    return options
+
+
 def run(config: Config) -> int:
     """Open everything the configuration names, run until told to stop, close everything."""
     from gateway.engine import Engine
@@ -53,7 +63,7 @@ def run(config: Config) -> int:
             engine = opened.enter_context(Engine(
                 device, config.address, gateway=config.gateway, seed=config.seed, idle=config.idle,
                 sessions=sessions_needed(config), connections=4 * sessions_needed(config) + 64,
-                tcp={"flight_dir": os.path.join(beside, config.flight_recorder)} if config.flight_recorder else None))
+                tcp=tcp_options(config, beside)))
         except ValueError as e:
             raise Mistake(f"{config.path}: {e}") from None
         desk = open_desk(engine, config, strategy, opened)

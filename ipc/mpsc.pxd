@@ -61,5 +61,6 @@ cdef class MpscReader(MpscEnd):
     cdef bint corrupt
     cdef readonly uint64_t received
     cdef readonly uint64_t abandoned    # slots reserved by producers that died before they committed
+    cdef int _recover(self) except -1
     cdef mpsc_slot *first(self) noexcept nogil
     cdef void release(self) noexcept nogil

@@ -123,13 +123,11 @@ cdef class MpscWriter(MpscEnd):
                     self.held = slot
                     self.held_state = word(head, self.producer, MPSC_RESERVED)
                     return <uint8_t *>(slot + 1)
-            elif number_of(state) == head:
-                # Somebody has it and may have died before moving the hint on.
+            elif number_of(state) >= head:
+                # Somebody has it, or had it and it was given back already: he may have died before moving the hint on.
                 compare_and_swap(&self.shared.head, head, head + 1)
-            elif number_of(state) < head:
-                if load_acquire(&self.shared.head) == head:
-                    return NULL
-            # else: the hint we read is old; read it again
+            elif load_acquire(&self.shared.head) == head:
+                return NULL
 
     cdef bint commit_held(self, uint32_t n) noexcept nogil:
         """Publishes the slot held; False if the consumer has given us up for dead meanwhile."""
@@ -243,10 +241,18 @@ cdef class MpscReader(MpscEnd):
             self.set_wait(wait)
             if not self.segment.claim(LOCK_CONSUMER):
                 raise RoleTaken(self.segment.path, "has a living consumer already", "end that consumer first", 16)
-            self.tail = load_acquire(&self.shared.tail)
+            self._recover()
         except BaseException:
             self.close()
             raise
+
+    cdef int _recover(self) except -1:
+        """A predecessor may have died after freeing a slot and before it moved the tail; it may be taken again since."""
+        self.tail = load_acquire(&self.shared.tail)
+        if number_of(load_acquire(&self.at(self.tail).state)) == self.tail + self.capacity_:
+            self.tail += 1
+            store_release(&self.shared.tail, self.tail)
+        return 0
 
     cdef mpsc_slot *first(self) noexcept nogil:
         """The slot of the first message not released, or NULL: none yet (or `corrupt`)."""
@@ -256,11 +262,6 @@ cdef class MpscReader(MpscEnd):
         while True:
             slot = self.at(self.tail)
             state = load_acquire(&slot.state)
-            if number_of(state) == self.tail + self.capacity_ and state & 3 == MPSC_FREE:
-                # A predecessor died after freeing the slot and before it moved the tail.
-                self.tail += 1
-                store_release(&self.shared.tail, self.tail)
-                continue
             if number_of(state) != self.tail:
                 self.corrupt = True
                 return NULL

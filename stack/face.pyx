@@ -38,6 +38,8 @@ LIMITS = {
     "max_ack_delay_ns": (0, 500 * MS), "keep_idle_ns": (0, 1 << 62), "keep_interval_ns": (MS, 1 << 62),
     "keep_count": (1, 255), "initial_window": (1, 1000), "user_timeout_ns": (0, 1 << 62), "syn_timeout_ns": (0, 1 << 62),
     "time_wait_ns": (0, 1 << 62), "fin_wait_2_ns": (0, 1 << 62), "backlog": (0, 1 << 20), "ttl": (1, 255), "tos": (0, 252),
+    "adv_uto_ns": (0, 32767 * 60_000 * MS), "uto_l_limit_ns": (0, 1 << 62), "uto_u_limit_ns": (0, 1 << 62),
+    "uto_enabled": (0, 1), "uto_changeable": (0, 1),
     "window_scale": (0, 1), "sack": (0, 1), "timestamps": (0, 1), "ecn": (0, 1), "syn_cookies": (0, 1),
 }
 
@@ -65,6 +67,10 @@ cdef int take_options(tcp_options *o, dict given) except -1:
         put_option(o, name, value)
     if o.rto_min_ns > o.rto_max_ns:
         raise ValueError(f"rto_min_ns is {o.rto_min_ns}, more than rto_max_ns, {o.rto_max_ns}")
+    if o.uto_l_limit_ns > o.uto_u_limit_ns:
+        raise ValueError(f"uto_l_limit_ns is {o.uto_l_limit_ns}, more than uto_u_limit_ns, {o.uto_u_limit_ns}")
+    if "user_timeout_ns" in given and "uto_changeable" not in given:
+        o.uto_changeable = False                    # RFC 5482 section 3.1: who asks for a timeout gets it
     return 0
 
 
@@ -93,6 +99,11 @@ cdef int put_option(tcp_options *o, str name, value) except -1:
     elif name == "timestamps": o.timestamps = value
     elif name == "ecn": o.ecn = value
     elif name == "syn_cookies": o.syn_cookies = value
+    elif name == "uto_enabled": o.uto_enabled = value
+    elif name == "uto_changeable": o.uto_changeable = value
+    elif name == "adv_uto_ns": o.adv_uto_ns = value
+    elif name == "uto_l_limit_ns": o.uto_l_limit_ns = value
+    elif name == "uto_u_limit_ns": o.uto_u_limit_ns = value
     return 0
 
 
@@ -144,7 +155,8 @@ cdef class Stack:
     Every other keyword is a TCP option for connections that do not say otherwise: mss, ack ("immediate", "delay",
     "second"), congestion ("newreno", "none", "dctcp"), window_scale, sack, timestamps, ecn, ack_delay_ns, rto_min_ns,
     rto_max_ns, rto_initial_ns, max_ack_delay_ns, keep_idle_ns, keep_interval_ns, keep_count, initial_window,
-    user_timeout_ns, syn_timeout_ns, time_wait_ns, fin_wait_2_ns, backlog, syn_cookies, ttl, tos.
+    user_timeout_ns, syn_timeout_ns, time_wait_ns, fin_wait_2_ns, backlog, syn_cookies, ttl, tos; and of RFC 5482
+    uto_enabled, uto_changeable (unless given, not where user_timeout_ns is), adv_uto_ns, uto_l_limit_ns, uto_u_limit_ns.
     A stack belongs to the thread that first steps it: WrongThread elsewhere.
     """
 
@@ -331,7 +343,7 @@ cdef class Stack:
             refused_below=k.tx_refused, challenge_limited=k.challenge_limited, no_slot=k.no_slot, no_port=k.no_port,
             time_wait_reused=k.time_wait_reused, time_wait_recycled=k.time_wait_recycled, cookies_sent=k.cookies_sent,
             cookies_accepted=k.cookies_accepted, send_refused=k.send_refused, conflicting_octets=k.conflicting_octets,
-            discarded_octets=k.discarded_octets, spurious_probes=k.spurious_probes, icmp_ignored=k.icmp_ignored,
+            discarded_octets=k.discarded_octets, spurious_probes=k.spurious_probes, bad_uto=k.bad_uto, icmp_ignored=k.icmp_ignored,
             aborted=k.aborted, opened_active=k.opened_active, opened_passive=k.opened_passive,
             connections=self.table.in_use, callback_errors=self.callback_errors)
         return out
@@ -528,6 +540,7 @@ cdef class Connection:
             "last_tx_ns": c.last_tx_ns, "window_scale": (c.snd_wscale, c.rcv_wscale) if c.wscale_ok else None,
             "sack": bool(c.sack_ok), "timestamps": bool(c.ts_ok), "ecn": bool(c.ecn_ok),
             "congestion": CONGESTION[c.opt.congestion], "dctcp_alpha": c.dctcp_alpha / 1024.0,
+            "user_timeout_ns": c.opt.user_timeout_ns, "remote_uto_ns": c.remote_uto_ns,
             "max_ack_delay_ns": c.max_ack_delay_ns, "urgent_octets": urgent_octets(c), "predicted": bool(c.predict),
             "iss": c.iss, "irs": c.irs, "snd_una": c.snd_una, "snd_nxt": c.snd_nxt, "rcv_nxt": c.rcv_nxt,
         }

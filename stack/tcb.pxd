@@ -81,6 +81,12 @@ cdef struct tcp_options:
     bint syn_cookies
     uint8_t ttl
     uint8_t tos                     # DSCP << 2
+    # RFC 5482 section 3.1, by its names
+    bint uto_enabled                # ENABLED: the user timeout option is sent, and heard
+    bint uto_changeable             # CHANGEABLE: the peer's may change user_timeout_ns
+    uint64_t adv_uto_ns             # ADV_UTO: what the peer is told; 0 = user_timeout_ns as it was at the opening
+    uint64_t uto_l_limit_ns         # L_LIMIT, U_LIMIT: between these the peer may move it
+    uint64_t uto_u_limit_ns
 
 cdef enum tcp_rx_verdict:           # what became of a received segment: each gets exactly one, so they add up to segments_in
     TCP_RX_PREDICTED = 0            # next in order, text only: header prediction
@@ -145,6 +151,7 @@ cdef struct tcp_counters:           # of a table; never reset
     uint64_t conflicting_octets     # overlapping text that differed from what was kept: the first copy counts
     uint64_t discarded_octets       # text that came after close or abort
     uint64_t spurious_probes        # tail loss probes that DSACK proved needless
+    uint64_t bad_uto                # user timeout options of a wrong length or a reserved value, where enabled
     uint64_t icmp_ignored           # ICMP about a connection that it does not quote rightly (RFC 5927)
     uint64_t aborted                # connections ended by RST of ours
     uint64_t opened_active
@@ -265,6 +272,7 @@ cdef struct tcb:
     uint8_t eof_due                 # FIN is in, TCP_EV_PEER_CLOSED waits for text to be used up
     uint8_t refused                 # the device or the neighbour queue was full: tcp_retry bits
     uint8_t unacked_full            # full-sized segments received and not acknowledged (TCP_ACK_SECOND)
+    uint8_t uto_due                 # the user timeout option goes on the next segment
     uint32_t dsack_seq
     uint32_t dsack_end
     uint32_t ts_recent
@@ -290,6 +298,7 @@ cdef struct tcb:
     uint32_t dctcp_end
     uint32_t cwr_end                # one reduction a window (RFC 3168 6.1.2)
     uint32_t pmtu_mss               # 0 = none heard of
+    uint64_t remote_uto_ns          # REMOTE_UTO of RFC 5482, 0 = none heard of
     tcp_options opt
     # -- lists of the table: to acknowledge, to deliver again, to send again, to give back
     tcb *next_ack

@@ -13,7 +13,7 @@ from .netif cimport netif
 from .recorder cimport recorder_l4
 from .seqnum cimport seq_ge, seq_gt, seq_in, seq_le, seq_lt
 from .tcb cimport *
-from .tcp_open cimport tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent
+from .tcp_open cimport tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent, tcp_uto_arrives
 from .tcp_output cimport tcp_challenge_ack, tcp_reply_rst, tcp_send_ack, tcp_send_syn
 from .tcp_recovery cimport tcp_acked, tcp_acked_predicted, tcp_rtt_sample
 from .tcp_table cimport *
@@ -125,7 +125,7 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
     cdef bint closed_window = False, opened = False
     cdef int verdict
     opt.sack_count = 0
-    opt.has_timestamps = False
+    opt.has_timestamps = opt.has_uto = False
     if seg.hlen > TCP_HLEN:
         tcp_parse_options(&opt, seg.options, seg.hlen - TCP_HLEN)
 
@@ -194,6 +194,8 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
         c.ts_recent_ns = now_ns
     c.last_rx_ns = now_ns
     c.keep_probes = 0
+    if unlikely(opt.has_uto):
+        tcp_uto_arrives(c, opt.uto)
     if c.ecn_ok:
         tcp_ecn_arrives(c, ip, seg, now_ns)
     if not opened:

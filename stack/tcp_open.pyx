@@ -1,7 +1,7 @@
 """Opening: segments for nobody, for a listener, for a connection in SYN-SENT; SYN cookies.
 
 RFC 9293 sections 3.5, 3.10.7.1 (CLOSED), 3.10.7.2 (LISTEN), 3.10.7.3 (SYN-SENT); RFC 6528, RFC 4987 section 3.6, and
-RFC 7323, 2018, 3168 for what SYNs negotiate.
+RFC 7323, 2018, 3168, 5482 for what SYNs negotiate.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
@@ -139,6 +139,8 @@ cdef void tcp_take_syn(tcb *c, const tcp_seg *seg, uint64_t now_ns) noexcept nog
     c.last_ack_sent = c.rcv_nxt
     reass_init(c.rcv, c.rcv.buf, c.rcv.limit, c.rcv_nxt)
     tcp_set_mss(c, opt.mss if opt.has_mss else DEFAULT_MSS)
+    if opt.has_uto:
+        tcp_uto_arrives(c, opt.uto)
     c.wscale_ok = opt.has_wscale and c.opt.window_scale
     c.snd_wscale = opt.wscale if c.wscale_ok else 0
     if not c.wscale_ok:
@@ -153,6 +155,32 @@ cdef void tcp_take_syn(tcb *c, const tcp_seg *seg, uint64_t now_ns) noexcept nog
         c.ecn_ok = c.opt.ecn and (seg.flags & (TCP_ECE | TCP_CWR)) == TCP_ECE
     else:
         c.ecn_ok = c.opt.ecn and (seg.flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR)
+
+
+cdef void tcp_uto_arrives(tcb *c, uint16_t field) noexcept nogil:
+    """RFC 5482 section 3.1: the peer's user timeout, and what ours then is, if it may change and within our limits."""
+    cdef uint64_t mine = c.opt.adv_uto_ns, before = c.opt.user_timeout_ns
+    if not c.opt.uto_enabled:
+        return
+    if field & 0x7FFF == 0:
+        c.table.counters.bad_uto += 1
+        return
+    c.remote_uto_ns = tcp_uto_ns(field)
+    if not c.opt.uto_changeable:
+        return
+    # USER_TIMEOUT = min(U_LIMIT, max(ADV_UTO, REMOTE_UTO, L_LIMIT))
+    if mine == 0:
+        mine = NEVER
+    if mine < c.remote_uto_ns:
+        mine = c.remote_uto_ns
+    if mine < c.opt.uto_l_limit_ns:
+        mine = c.opt.uto_l_limit_ns
+    if mine > c.opt.uto_u_limit_ns:
+        mine = c.opt.uto_u_limit_ns
+    c.opt.user_timeout_ns = mine
+    if c.state >= TCP_ESTABLISHED and c.user_at_ns != NEVER:        # before, it is the timeout of the SYN
+        c.user_at_ns += mine - before
+        timer_by(&c.table.wheel, &c.wake, c.user_at_ns)
 
 
 cdef void tcp_set_mss(tcb *c, uint32_t peer_mss) noexcept nogil:
@@ -225,6 +253,7 @@ cdef void tcp_established(tcb *c, uint64_t now_ns) noexcept nogil:
         c.rto_ns = 3 * c.opt.rto_initial_ns if c.backoff else c.opt.rto_initial_ns
     c.backoff = 0
     tcp_congestion_start(c)
+    c.uto_due = c.opt.uto_enabled               # again on the first segment without SYN: a peer may answer SYNs by cookies
     tcp_set_state(c, TCP_ESTABLISHED)
     if c.opt.keep_idle_ns:
         c.keep_at_ns = now_ns + c.opt.keep_idle_ns

@@ -1,6 +1,6 @@
 """Segments leave here: the send ring, header templates, windows, retransmission.
 
-RFC 9293 sections 3.7.4, 3.8.3, 3.8.6; RFC 6691 for the MSS; RFC 7323 and 2018 for the options. What is sent when an
+RFC 9293 sections 3.7.4, 3.8.3, 3.8.6; RFC 6691 for the MSS; RFC 7323, 2018 and 5482 for the options. What is sent when an
 acknowledgement or a timer says so is decided in tcp_recovery; here it is built and handed to netif_output. There is no
 Nagle algorithm and no timer on the way of new text: what the windows allow leaves before tcp_send returns.
 """
@@ -14,7 +14,7 @@ from .reassembly cimport reass_block
 from .recorder cimport FAULT_ABORTED, recorder_fault, recorder_l4
 from .seqnum cimport seq_gt, seq_lt
 from .tcb cimport *
-from .tcp_table cimport tcp_retry_later
+from .tcp_table cimport tcp_predict, tcp_retry_later
 from .timer cimport NEVER, timer_by
 from .wire.checksum cimport csum_copy, csum_fold, csum_partial, csum_pseudo
 from .wire.ethernet cimport ETH_HLEN
@@ -85,10 +85,12 @@ cdef bint tcp_window_moved(tcb *c) noexcept nogil:
 cdef inline uint32_t tcp_options_room(const tcb *c) noexcept nogil:
     """Octets of options on a segment of c as things stand."""
     cdef uint32_t n = 12 if c.ts_ok else 0, blocks
+    if c.uto_due:
+        n += TCPOLEN_UTO
     if c.sack_ok and (c.rcv.count or c.dsack_due):
         blocks = c.rcv.count + c.dsack_due
-        if blocks > (3 if c.ts_ok else 4):
-            blocks = 3 if c.ts_ok else 4
+        if blocks > (TCP_MAX_OPTIONS - 4 - n) // 8:
+            blocks = (TCP_MAX_OPTIONS - 4 - n) // 8
         n += 4 + 8 * blocks
     return n
 
@@ -101,15 +103,19 @@ cdef uint32_t tcp_text_room(const tcb *c) noexcept nogil:
 # -- one segment
 
 cdef inline uint32_t tcp_put_options(tcb *c, uint8_t *p, uint32_t room, uint64_t now_ns) noexcept nogil:
-    """Timestamps and as many SACK blocks as `room` octets allow; returns the octets written."""
+    """Timestamps, the user timeout if it is due, as many SACK blocks as `room` octets allow; returns the octets written."""
     cdef tcp_sack_block blocks[TCP_MAX_SACK]
     cdef uint32_t n = 0, count = 0, i = 0, seq, end, most
     if c.ts_ok:
         n = tcp_emit_timestamps(p, tcp_ts_now(c, now_ns), c.ts_recent, True)
+    if c.uto_due and room >= n + TCPOLEN_UTO:
+        n += tcp_emit_uto(p + n, tcp_uto_field(c.opt.adv_uto_ns))
+        c.uto_due = 0                               # it need not arrive (RFC 5482 section 3.2)
+        tcp_predict(c)
     if c.sack_ok and (c.rcv.count or c.dsack_due) and room >= n + 12:
         most = (room - n - 4) // 8
-        if most > (3 if n else TCP_MAX_SACK):
-            most = 3 if n else TCP_MAX_SACK
+        if most > (TCP_MAX_OPTIONS - 4 - n) // 8:
+            most = (TCP_MAX_OPTIONS - 4 - n) // 8
         if c.dsack_due:
             # RFC 2883 section 4: the first block is what came twice
             blocks[0].left = c.dsack_seq
@@ -145,7 +151,7 @@ cdef bint tcp_emit_segment(tcb *c, uint32_t seq, uint32_t flags, const uint8_t *
         return False
     p = f.data + ETH_HLEN
     memcpy(p, c.header, HEADERS)
-    if unlikely(c.ts_ok or c.rcv.count or c.dsack_due) and not flags & TCP_RST:
+    if unlikely(c.ts_ok or c.rcv.count or c.dsack_due or c.uto_due) and not flags & TCP_RST:
         options = tcp_put_options(c, p + HEADERS, c.snd_mss - n, now_ns)
     if unlikely(flags & TCP_SYN):
         options = tcp_syn_options(c, p + HEADERS, now_ns)
@@ -248,6 +254,7 @@ cdef uint32_t tcp_ecn_flags(tcb *c, uint32_t seq, uint32_t n, int reason, uint8_
 
 cdef uint32_t tcp_syn_options(tcb *c, uint8_t *p, uint64_t now_ns) noexcept nogil:
     """MSS, SACK-permitted, timestamps, window scale: offered on SYN, repeated on SYN-ACK where the peer offered them too.
+    And the user timeout, which is no offer (RFC 5482 section 3.1): whoever has it enabled says it.
 
     The order is Linux's, since some middleboxes have seen no other.
     """
@@ -264,6 +271,8 @@ cdef uint32_t tcp_syn_options(tcb *c, uint8_t *p, uint64_t now_ns) noexcept nogi
         n += tcp_emit_timestamps(p + n, tcp_ts_now(c, now_ns), c.ts_recent if answer else 0, not sack)
     if scale:
         n += tcp_emit_wscale(p + n, c.rcv_wscale)
+    if c.opt.uto_enabled:
+        n += tcp_emit_uto(p + n, tcp_uto_field(c.opt.adv_uto_ns))
     return n
 
 

@@ -480,6 +480,7 @@ cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicat
     cdef uint32_t out
     if forward:
         c.dup_acks = 0
+        c.reo_at_ns = NEVER
         if c.recovery == TCP_RECOVERY_NONE:
             c.sacked_octets = 0
             return False
@@ -503,6 +504,11 @@ cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicat
     c.sacked_octets += c.snd_mss
     tcp_limit_sacked(c)
     if c.dup_acks < DUP_THRESH:
+        if c.recovery == TCP_RECOVERY_NONE and not c.tlp_out and c.sent_tail - c.sent_head <= DUP_THRESH:
+            # Early Retransmit (RFC 5827 section 3.2): too few follow it for a third duplicate. Its successor has arrived; it
+            # gets the quarter of a round trip that RACK gives.
+            c.reo_at_ns = now_ns + (c.min_rtt_ns >> 2)
+            timer_by(&c.table.wheel, &c.wake, c.reo_at_ns)
         return False
     if c.recovery != TCP_RECOVERY_NONE:
         # Already under repair (RFC 6582 section 3.2 (2)); but if its second copy has had the time to arrive, that is lost too
@@ -584,8 +590,15 @@ cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:
 
 
 cdef void tcp_timeout_reorder(tcb *c, uint64_t now_ns) noexcept nogil:
-    """RFC 8985 section 6.3: what was merely late is now lost."""
-    if tcp_rack_detect(c, now_ns):
+    """RFC 8985 section 6.3, RFC 5827: what was merely late is now lost."""
+    cdef bint found = False
+    if c.sack_ok:
+        found = tcp_rack_detect(c, now_ns)
+    elif c.recovery == TCP_RECOVERY_NONE and not c.tlp_out and c.sent_head != c.sent_tail:
+        tcp_mark_lost(c, &c.sent[c.sent_head & c.sent_mask], TCP_TX_FAST_RETRANSMIT)
+        tcp_limit_sacked(c)
+        found = True
+    if found:
         if c.recovery == TCP_RECOVERY_NONE:
             tcp_enter_recovery(c, now_ns)
         tcp_output(c, now_ns)

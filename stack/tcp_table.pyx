@@ -72,6 +72,10 @@ cdef void tcp_options_default(tcp_options *o) noexcept nogil:
     o.keep_count = 9
     o.initial_window = 10
     o.user_timeout_ns = <uint64_t>300000 * MS
+    o.uto_enabled = False           # RFC 5482 section 3.1
+    o.uto_changeable = True
+    o.uto_l_limit_ns = <uint64_t>100000 * MS    # R2 is at least 100 s (SHLD-11)
+    o.uto_u_limit_ns = <uint64_t>3600000 * MS   # a dead peer's memory is held so long at the most
     o.syn_timeout_ns = <uint64_t>180000 * MS
     o.time_wait_ns = <uint64_t>60000 * MS       # MSL 30 s, as most stacks
     o.fin_wait_2_ns = <uint64_t>60000 * MS
@@ -223,6 +227,8 @@ cdef tcb *tcb_take(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint
     c.rcv_buf = o.rcv_buf if 0 < o.rcv_buf < t.rcv_buf else t.rcv_buf
     c.snd_buf = o.snd_buf if 0 < o.snd_buf < t.snd_buf else t.snd_buf
     c.rto_ns = o.rto_initial_ns
+    if c.opt.adv_uto_ns == 0:
+        c.opt.adv_uto_ns = o.user_timeout_ns
     c.max_ack_delay_ns = o.max_ack_delay_ns
     c.rack_reo_mult = 1
     c.ssthresh = 0x7FFFFFFF
@@ -291,7 +297,7 @@ cdef void tcp_predict(tcb *c) noexcept nogil:
     c.predict = (c.state == TCP_ESTABLISHED and c.rcv.count == 0 and not c.ts_ok and not c.ecn_ok
                  and not c.urgent_in and not c.urgent_out and not c.fin_seen and not c.closed_by_user
                  and c.recovery == TCP_RECOVERY_NONE and c.dup_acks == 0 and c.sacked_octets == 0
-                 and c.lost_octets == 0 and not c.tlp_out and not c.probe_out and not c.dsack_due)
+                 and c.lost_octets == 0 and not c.tlp_out and not c.probe_out and not c.dsack_due and not c.uto_due)
 
 
 cdef void tcp_tell(tcb *c, int event, uint64_t now_ns) noexcept nogil:

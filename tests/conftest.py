@@ -1,5 +1,6 @@
 """Fixtures every test may use; each comes from the language it belongs to."""
 import ctypes
+import faulthandler
 import os
 
 import pytest
@@ -13,6 +14,22 @@ SANITIZED = bool(os.environ.get("FIXWIRE_SANITIZE"))
 if SANITIZED:
     import sanitized
     sanitized.preload_python_only()
+
+# Sizes of a soak: how long such a test may take is its user's business
+SOAK = ("FIXWIRE_SEEDS", "FIXWIRE_KILLS", "FIXWIRE_BROADCAST_MESSAGES", "FIXWIRE_MPSC_MESSAGES", "FIXWIRE_FUZZ",
+        "FIXWIRE_BLIND", "FIXWIRE_MUTATIONS", "FIXWIRE_RUNS", "FIXWIRE_SPECIMENS")
+UNLIMITED = not SANITIZED and any(name in os.environ for name in SOAK)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    if UNLIMITED and config.option.timeout is None:
+        config.option.timeout = 0
+
+
+def pytest_runtest_setup():
+    if UNLIMITED:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_collection_modifyitems(items):

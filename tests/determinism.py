@@ -145,7 +145,7 @@ def conversation(directory, seed, planted=None):
 def build_shifted_clock(directory):
     library = pathlib.Path(directory) / "shifted_clock.so"
     subprocess.run(["gcc", "-O2", "-Wall", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "shifted_clock.c", "-ldl"],
-                   check=True)
+                   check=True, timeout=300)
     return library
 
 
@@ -155,7 +155,7 @@ def fresh(library, seed, run, planted=None):
            "FIXWIRE_SHIFT_S": str(run * 9973)}
     with tempfile.TemporaryDirectory() as directory:
         code = f"from tests.determinism import conversation; print(*conversation({directory!r}, {seed}, {planted!r}))"
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, text=True, capture_output=True)
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, text=True, capture_output=True, timeout=300)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return tuple(done.stdout.split())

@@ -508,6 +508,8 @@ cdef bint build(fuzz_input *in_) noexcept nogil:
     o.rto_min_ns = 1000000
     o.keep_idle_ns = 5000000000 if more & 4 else 0
     o.user_timeout_ns = 60000000000
+    o.uto_enabled = more >> 3 & 1
+    o.uto_l_limit_ns = 1000000000
     w.l = tcp_listen(&w.nif, LISTEN_PORT, &o, on_accept, NULL)
     memset(&sink, 0, sizeof(sink))
     sink.on_text = on_text

@@ -38,14 +38,14 @@ cdef const char *judge(const uint8_t *p, uint32_t n, bint found, const tcp_opt *
     cdef uint8_t[40] starts
     cdef uint32_t count, i, k
     cdef const uint8_t *x
-    cdef const uint8_t *last[9]         # the last well-formed option of each kind counts
+    cdef const uint8_t *last[29]        # the last well-formed option of each kind counts
     memset(last, 0, sizeof(last))
     if cut(p, n, starts, &count) != found:
         return b"a damaged list of options was not told from a whole one"
     for i in range(count):
         x = p + starts[i]
         if (x[0] == 2 and x[1] == 4) or (x[0] == 3 and x[1] == 3) or (x[0] == 4 and x[1] == 2) or \
-                (x[0] == 8 and x[1] == 10) or (x[0] == 5 and x[1] % 8 == 2 and x[1] > 2 + planted * 8):
+                (x[0] == 8 and x[1] == 10) or x[0] == 28 or (x[0] == 5 and x[1] % 8 == 2 and x[1] > 2 + planted * 8):
             last[x[0]] = x
     if o.has_mss != (last[2] != NULL) or (o.has_mss and o.mss != word(last[2] + 2, 2)):
         return b"MSS"
@@ -56,6 +56,8 @@ cdef const char *judge(const uint8_t *p, uint32_t n, bint found, const tcp_opt *
     if o.has_timestamps != (last[8] != NULL) or (o.has_timestamps and (
             o.tsval != word(last[8] + 2, 4) or o.tsecr != word(last[8] + 6, 4))):
         return b"timestamps"
+    if o.has_uto != (last[28] != NULL) or (o.has_uto and o.uto != (word(last[28] + 2, 2) if last[28][1] == 4 else 0)):
+        return b"user timeout"
     if o.sack_count != (0 if last[5] == NULL else (last[5][1] - 2) // 8):
         return b"number of SACK blocks"
     for k in range(o.sack_count):
@@ -77,10 +79,13 @@ cdef const char *again(const tcp_opt *o) noexcept nogil:
         n += tcp_emit_sack_permitted(out + n, o.has_mss)
     if o.has_timestamps:
         n += tcp_emit_timestamps(out + n, o.tsval, o.tsecr, o.sack_permitted)
+    if o.has_uto:
+        n += tcp_emit_uto(out + n, tcp_uto_field(tcp_uto_ns(o.uto)))    # but for zero every value can be sent
     if not tcp_parse_options(&back, out, n) or back.has_mss != o.has_mss or back.has_wscale != o.has_wscale \
             or back.sack_permitted != o.sack_permitted or back.has_timestamps != o.has_timestamps \
             or (o.has_mss and back.mss != o.mss) or (o.has_wscale and back.wscale != o.wscale) \
-            or (o.has_timestamps and (back.tsval != o.tsval or back.tsecr != o.tsecr)):
+            or (o.has_timestamps and (back.tsval != o.tsval or back.tsecr != o.tsecr)) \
+            or back.has_uto != o.has_uto or (o.has_uto and o.uto & 0x7FFF and tcp_uto_ns(back.uto) != tcp_uto_ns(o.uto)):
         return b"options written are not the ones read"
     if o.sack_count:
         n = tcp_emit_sack(out, o.sack, o.sack_count)

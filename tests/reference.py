@@ -15,8 +15,8 @@ keys for every `[[sessions]]` table that does not set them itself.
 """
 GROUPS = {
     "The gateway": ("device", "address", "gateway", "strategy", "core", "idle", "eal", "seed", "exceptions", "log",
-                    "log_ring_octets", "admin", "runtime_directory", "audit_log", "flight_recorder", "ipc", "default",
-                    "sessions"),
+                    "log_ring_octets", "admin", "runtime_directory", "audit_log", "flight_recorder", "user_timeout",
+                    "user_timeout_option", "ipc", "default", "sessions"),
     "A session: who": ("role", "BeginString", "SenderCompID", "TargetCompID", "SenderSubID", "TargetSubID",
                        "SenderLocationID", "TargetLocationID", "DefaultApplVerID", "Username", "Password", "name"),
     "A session: where": ("host", "port", "backup_hosts", "AcceptorTemplate", "template_sessions",

@@ -19,9 +19,11 @@ import tree
 
 BASE = tree.ROOT / "build" / "debug"
 REPORT = BASE / "report"
-# They read sources and documents and run nothing of ours
-ABOUT_TEXT = {"test_tcp_conformance.py", "test_mutants.py", "test_layers.py", "test_nogil.py"}
+# They read sources and documents, or run nothing that is compiled
+ABOUT_TEXT = {"test_tcp_conformance.py", "test_mutants.py", "test_layers.py", "test_nogil.py", "test_limits.py"}
 CHECKS = "address,undefined"
+# Of one test, in seconds: for pytest-timeout, and for faulthandler where the GIL is held
+LIMITS = ["--timeout=1800", "-o", "faulthandler_timeout=1830"]
 LIGHT = {"FIXWIRE_FUZZ": 5_000, "FIXWIRE_MUTATIONS": 2_000, "FIXWIRE_BLIND": 4_000, "FIXWIRE_SEEDS": 20,
          "FIXWIRE_KILLS": 50, "FIXWIRE_BROADCAST_MESSAGES": 1_000_000, "FIXWIRE_MPSC_MESSAGES": 200_000}
 
@@ -87,7 +89,7 @@ def main(arguments):
     bin_first = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {**os.environ, **{k: str(v) for k, v in LIGHT.items()}, **environment(copy), "PATH": bin_first}
     # what a sanitizer says before it ends the process must not be in pytest's hands then
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys", *LIMITS, "--durations=10"]
     if arguments:
         status = subprocess.run([*command, *arguments], cwd=copy, env=env).returncode
     else:

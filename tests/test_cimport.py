@@ -18,7 +18,7 @@ def built(tmp_path_factory):
         shutil.copy(EXAMPLE / name, folder)
     # Only what an installed package offers: found on sys.path, as Cython finds any package's .pxd files.
     done = subprocess.run([sys.executable, "setup.py", "build_ext", "--inplace"], cwd=folder, capture_output=True, text=True,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT), CFLAGS="-O1"))
+                          env=dict(os.environ, PYTHONPATH=str(ROOT), CFLAGS="-O1"), timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "performance hint" not in done.stdout + done.stderr
     sys.path.insert(0, str(folder))
@@ -51,5 +51,5 @@ cdef class Nothing(Strategy):
     pass
 """)
     done = subprocess.run([sys.executable, "-m", "cython", "-3", "all.pyx"], cwd=tmp_path, capture_output=True, text=True,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)))
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=300)
     assert done.returncode == 0, done.stderr

@@ -175,5 +175,5 @@ if face.DEBUG:
     def test_a_debug_build_ends_at_the_first_frame_given_away_twice(crime):
         code = ("import compiled; from dpdk_py.pair import pair; face = compiled.module('device_face'); a, b = pair(); "
                 f"a.tx(b'x' * 60); hand = face.Hand(b); {crime}")
-        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, timeout=300)
         assert done.returncode == -6 and "frame ownership: pair" in done.stderr

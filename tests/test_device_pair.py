@@ -185,7 +185,7 @@ def test_importing_the_package_loads_no_compiled_module():
     code = ("import sys, dpdk_py; assert not [m for m in sys.modules if m.startswith('dpdk_py.') and "
             "m != 'dpdk_py.errors'], sys.modules; dpdk_py.open_device('pair'); "
             "assert 'librte' not in open('/proc/self/maps').read()")
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_the_python_face_refuses_what_it_cannot_send(ends):

@@ -42,7 +42,7 @@ def test_the_captures_are_what_make_writes(name):
 @pytest.mark.parametrize("name", GOOD)
 def test_times_lengths_and_interfaces_as_tshark_sees_them(name):
     out = subprocess.run(["tshark", "-r", PCAPS / name, "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.cap_len",
-                          "-e", "frame.len", "-e", "frame.interface_id"], capture_output=True, text=True).stdout
+                          "-e", "frame.len", "-e", "frame.interface_id"], capture_output=True, text=True, timeout=300).stdout
     theirs = []
     for line in out.splitlines():
         time, kept, whole, number = line.split("\t")
@@ -68,7 +68,7 @@ def test_a_real_capture_counts_as_capinfos_says():
     path = ROOT / "../shared/captures/fix41-2017.pcap"
     if not path.exists():
         pytest.skip("the shared captures are not here")
-    out = subprocess.run(["capinfos", "-M", "-c", "-d", path], capture_output=True, text=True).stdout
+    out = subprocess.run(["capinfos", "-M", "-c", "-d", path], capture_output=True, text=True, timeout=300).stdout
     ours, reader = read(path)
     assert f"Number of packets:   {len(ours)}" in out and f"Data size:           {reader.octets}" in out
     assert reader.offset == reader.size

@@ -195,5 +195,5 @@ def test_tags_and_enums_by_name():
 def test_importing_fix_reads_no_table_and_no_numpy():
     code = "import fix, sys; print([m for m in sys.modules if 'numpy' in m or m.startswith('fix.dictionary.fix') " \
            "or m in ('fix.enums', 'fix.tags')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=300)
     assert done.stdout == "[]\n"

@@ -136,7 +136,7 @@ def test_killed_at_random_it_goes_on_where_it_was(tmp_path, disk):
         lines = [child.stdout.readline() for _ in range(rng.randint(1, 400))]
         child.send_signal(signal.SIGKILL)
         lines += child.stdout.readlines()
-        child.wait()
+        child.wait(60)
         numbers = [int(n) for n in lines if n.endswith(b"\n")]
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
         assert numbers[0] in (said + 1, said + 2)       # a record may be whole and not yet said

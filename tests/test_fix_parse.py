@@ -220,7 +220,7 @@ def test_reads_stay_within_the_slack(ends_well):
     if not ends_well:
         code = code.replace("inside[tail:], in_place=True", "memoryview(area)[PAGE + tail:PAGE + tail + len(data) + 64],"
                             " in_place=True")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.returncode == 0 and done.stdout == "done\n") == ends_well, done.stderr
 
 

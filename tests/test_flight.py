@@ -106,7 +106,7 @@ def test_tshark_reads_the_verdicts(make_link, tmp_path):
     link.rx(RST, seq=PEER + 1)
     link.stack.dump_flight(tmp_path / "a.pcapng")
     done = subprocess.run(["tshark", "-n", "-r", tmp_path / "a.pcapng", "-T", "fields", "-e", "frame.comment", "-e",
-                           "frame.len", "-e", "tcp.flags.syn"], text=True, capture_output=True, check=True)
+                           "frame.len", "-e", "tcp.flags.syn"], text=True, capture_output=True, check=True, timeout=300)
     kept = link.stack.recorder.frames()
     assert [line.split("\t")[:2] for line in done.stdout.splitlines()] == [[x["verdict"], str(x["len"])] for x in kept]
     assert "malformed" not in done.stdout.lower() and kept[-1]["verdict"] == "delivered: accepted, CLOSED"

@@ -15,14 +15,15 @@ HEAVY = {"numpy", "scapy", "hypothesis", "matplotlib", "asyncio", "importlib.met
 
 def fixwire(*args, **kw):
     env = {**os.environ, "COLUMNS": "100", **kw.pop("env", {})}
-    return subprocess.run([sys.executable, "-m", "gateway", *args], capture_output=True, text=True, env=env, **kw)
+    return subprocess.run([sys.executable, "-m", "gateway", *args], capture_output=True, text=True, env=env,
+                          timeout=300, **kw)
 
 
 def imported_by(code):
     """Modules in a fresh interpreter after `code`, beyond those of an empty one."""
     def modules(text):
         out = subprocess.run([sys.executable, "-c", f"{text}\nimport sys; print(*sys.modules)"], capture_output=True,
-                             text=True, check=True)
+                             text=True, check=True, timeout=300)
         return set(out.stdout.split())
     return modules(code) - modules("pass")
 
@@ -118,7 +119,8 @@ def test_a_reader_that_leaves_is_no_error():
     """`fixwire --help | true`, with a pipe whose reader is gone before we write."""
     r, w = os.pipe()
     os.close(r)
-    out = subprocess.run([sys.executable, "-m", "gateway", "--version"], stdout=w, stderr=subprocess.PIPE, text=True)
+    out = subprocess.run([sys.executable, "-m", "gateway", "--version"], stdout=w, stderr=subprocess.PIPE, text=True,
+                         timeout=300)
     os.close(w)
     assert (out.returncode, out.stderr) == (0, "")
 

@@ -43,6 +43,18 @@ def test_every_message_of_both_directions_in_its_order(tmp_path):
     assert os.stat(path).st_mode & 0o137 == 0
 
 
+def test_two_messages_of_one_segment_are_two_lines(tmp_path):
+    path = tmp_path / "log" / "FIX.4.4-GATEWAY-VENUE.messages.current.log"
+    with street(LOG, tmp_path) as s:
+        s.settle()
+        s.there.send("8", [(37, "1")]), s.there.send("8", [(37, "2")])
+        assert len(s.near.rx_burst()) == 2              # lost; what is sent again fills one segment
+        s.pass_s(1)
+        assert s.here.stats()["app_in"] == 2
+    assert kinds(path)[2:] == [("8", "V"), ("8", "V")]
+    assert len({when for when, _ in lines(path)[2:]}) == 1
+
+
 def test_messages_are_the_octets_of_the_wire(tmp_path):
     with street(LOG, tmp_path) as s:
         s.settle()

@@ -3,15 +3,18 @@ import contextlib
 import os
 import re
 import signal
+import struct
 
 import netns
 import pytest
+from segments import ACK, MSS, PEER, SYN, US, mss
 from street import Quiet, Street
 from test_gateway_cli_run import configured
 
 from gateway.cli import Mistake
 from gateway.config import parse
 from gateway.keys import SESSION_KEYS
+from gateway.run import tcp_options
 from gateway.sessions import SessionMaker, journal_name
 
 HEAD = 'device = "afpacket:none"\naddress = "10.0.0.1/24"\n'
@@ -166,6 +169,19 @@ def test_a_dictionary_that_cannot_be_read_is_a_mistake(tmp_path):
         pass
     with pytest.raises(Mistake, match=r"g.toml:4: .*G.xml: No such file"), street('DataDictionary = "G.xml"', tmp_path):
         pass
+
+
+@pytest.mark.parametrize("keys, said, timeout_s", [
+    ("", False, 300), ("user_timeout_option = true", True, 600), ("user_timeout = 20", False, 20),
+    ("user_timeout = 20.5\nuser_timeout_option = true", True, 20.5),
+])
+def test_the_user_timeout_of_connections_and_its_option(make_link, keys, said, timeout_s):
+    config = parse(f"{HEAD}{keys}\n{SESSION}".encode(), "g.toml")
+    link = make_link(**tcp_options(config, ".")).connect()
+    own = mss(MSS) + struct.pack("!BBH", 28, 4, 21 if timeout_s == 20.5 else 300)
+    link.rx(SYN | ACK, seq=PEER, ack=US + 1, opts=mss(MSS) + struct.pack("!BBH", 28, 4, 600))
+    link.tx(ACK, seq=US + 1, ack=PEER + 1, opts=own[4:] if said else None)
+    assert link.conn.info()["user_timeout_ns"] == timeout_s * 10**9
 
 
 def test_hours():

@@ -551,6 +551,20 @@ def test_a_message_longer_than_a_notice_is_counted_not_cut(tmp_path):
         assert floor.desk.oversize == 1 and maker.strategy.target.told == ["logon", ("W", "7")]
 
 
+def test_a_session_that_comes_after_the_desk_was_opened_is_kept_from_the_seats(floor):
+    near, venue, first = floor.street.gateway, floor.street.venue, floor.venue.session
+    for k in range(3):
+        venue.add_session("VENUE", f"LATE{k}", role="acceptor", port=9879, strategy=floor.street.venue_strategy)
+        near.add_session(f"LATE{k}", "VENUE", role="initiator", host="10.0.0.2", port=9879, strategy=floor.street.strategy)
+    maker = floor.sit("maker")
+    floor.turn()
+    floor.venue.session = first                 # it answers where it logged on last
+    assert floor.desk.unlisted == 3 and [s.name for s in maker.sessions] == [near.sessions[0].name]
+    assert order(maker, ClOrdID="M1") == SENT
+    floor.turn()
+    assert ("8", "M1") in maker.strategy.target.told and floor.accounted()
+
+
 def test_a_strategy_inside_is_told_as_well(tmp_path):
     inner, venue = Notes(), Venue()
     near = Street(inner, venue, connect=False)

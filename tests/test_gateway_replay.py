@@ -172,7 +172,7 @@ def test_sequence_numbers_and_text_are_the_captures_and_ack_is_ours(here, tmp_pa
 
 def fixwire(here, *args, **env):
     return subprocess.run([sys.executable, "-m", "gateway", "replay", *args], capture_output=True, cwd=here,
-                          env={"PYTHONPATH": str(pathlib.Path.cwd()), "PATH": "/usr/bin:/bin", **env})
+                          env={"PYTHONPATH": str(pathlib.Path.cwd()), "PATH": "/usr/bin:/bin", **env}, timeout=300)
 
 
 def test_the_same_input_gives_the_same_octets(here):

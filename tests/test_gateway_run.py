@@ -39,7 +39,7 @@ def child(before=""):
     path = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
     process = subprocess.Popen([sys.executable, "-c", CHILD.format(path=path, before=before)], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "logged on\n", process.communicate()
+    assert process.stdout.readline() == "logged on\n", process.communicate(timeout=30)
     return process
 
 

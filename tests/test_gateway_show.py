@@ -19,7 +19,8 @@ KEYS = ("packets", "flows", "messages", "garbled", "retransmissions", "out_of_or
 
 
 def fixwire(*args):
-    return subprocess.run([sys.executable, "-m", "gateway", "show", *map(str, args)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "gateway", "show", *map(str, args)], capture_output=True, text=True,
+                          timeout=300)
 
 
 def read(path, lines="octets", **kw):
@@ -211,7 +212,7 @@ def test_raw_and_cooked_captures(tmp_path):
 
 def tshark_counts(path):
     out = subprocess.run(["tshark", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "fix.MsgType", "-T",
-                          "fields", "-e", "fix.MsgType"], capture_output=True, text=True, check=True).stdout
+                          "fields", "-e", "fix.MsgType"], capture_output=True, text=True, check=True, timeout=300).stdout
     return collections.Counter(t for line in out.splitlines() for t in line.split(","))
 
 
@@ -353,6 +354,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         code = ("import resource, sys\nfrom gateway.transcript import Transcript\n"
                 "t = Transcript(sys.argv[1], lines='json')\nwhile t.read(): t.take()\n"
                 "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
-        return int(subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout)
+        return int(subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True,
+                                  timeout=300).stdout)
     small, large = peak(20), peak(200)
     assert large < small + 16 * 1024, (small, large)

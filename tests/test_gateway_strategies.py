@@ -45,7 +45,8 @@ def numba_follower():
 def c_library(tmp_path_factory):
     out = tmp_path_factory.mktemp("c") / "libfollower.so"
     subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-I",
-                    str(pathlib.Path(callback.__file__).parent), "-o", str(out), str(EXAMPLES / "strategy_c.c")], check=True)
+                    str(pathlib.Path(callback.__file__).parent), "-o", str(out), str(EXAMPLES / "strategy_c.c")], check=True,
+                   timeout=300)
     return ctypes.CDLL(str(out))
 
 

@@ -4,7 +4,7 @@ import time
 
 import numpy
 import pytest
-from children import Child
+from children import Child, Patience
 
 from ipc.broadcast import Publisher, Subscriber
 from ipc.segment import RoleTaken
@@ -168,10 +168,13 @@ def publish_until_killed(directory):
     return work
 
 
-def read_racing(s, count):
+def read_racing(s, count, child):
     """Reads while the writer laps us: (messages, torn ones)."""
     seen = torn = 0
+    patience = Patience()
     while seen < count:
+        patience.check(seen, s.got, s.lost, s.number)
+        assert child.alive(), child.status
         a, _ = s.read_array(WORDS)
         seen += len(a)
         torn += int((a != a[:, :1]).any(axis=1).sum())
@@ -186,7 +189,7 @@ def test_nothing_torn_is_ever_accepted(tmp_path):
         child.hear()
         torn = 0
         while s.got + s.lost < COUNT:
-            torn += read_racing(s, 100_000)[1]
+            torn += read_racing(s, 100_000, child)[1]
         assert torn == 0 and s.lost > 0
         assert s.got + s.lost == s.number
         print(f"{s.number} published, {s.got} got, {s.lost} lost, 0 torn")
@@ -204,5 +207,5 @@ def test_without_the_second_look_torn_messages_are_accepted(tmp_path):
         torn = 0
         while not torn and time.monotonic() < end:
             s.join("oldest")
-            torn += read_racing(s, 10_000)[1]
+            torn += read_racing(s, 10_000, child)[1]
         assert torn > 0

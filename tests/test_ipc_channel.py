@@ -7,7 +7,7 @@ import time
 
 import numpy
 import pytest
-from children import Child, in_a_small_process
+from children import Child, Patience, in_a_small_process
 
 from ipc.channel import Reader, Writer
 from ipc.segment import RoleTaken, segment_path
@@ -251,13 +251,15 @@ def kill_producers(tmp_path):
             with Child(produce) as child:
                 child.hear()
                 before = expected
-                until = time.monotonic_ns() + rng.randrange(300_000)
+                until, patience = time.monotonic_ns() + rng.randrange(300_000), Patience()
                 # every tenth is killed in full flight however slow the machine is
                 while time.monotonic_ns() < until or k % 10 == 0 and expected == before:
+                    patience.check(k, expected, r.number)
+                    assert child.alive(), child.status
                     a = r.pop_array(MESSAGE)
                     assert whole(a) and (a["number"] == numpy.arange(expected, expected + len(a))).all()
                     expected += len(a)
-                killed_in_flight += child.status is None
+                killed_in_flight += child.alive()
         a = r.pop_array(MESSAGE)
         assert whole(a) and (a["number"] == numpy.arange(expected, expected + len(a))).all()
     assert killed_in_flight == KILLS and expected >= KILLS // 10
@@ -289,9 +291,11 @@ def kill_consumers(tmp_path):
                 began = int(child.hear())
                 assert seen_until <= began <= w.next_number     # never behind what was acknowledged, never beyond
                 seen_until = began
-                until = time.monotonic_ns() + rng.randrange(300_000)
+                until, patience = time.monotonic_ns() + rng.randrange(300_000), Patience()
                 sent = 0
                 while time.monotonic_ns() < until or k % 10 == 0 and sent < 2 * w.capacity:
+                    patience.check(k, sent, w.next_number, began)
+                    assert child.alive(), child.status
                     sent += w.send_batch(batch(w.next_number, 8))
                 child.kill()
                 assert child.status == -signal.SIGKILL

@@ -2,13 +2,14 @@
 
 Whether that test really kills the fault is `make mutants`, which takes over an hour.
 """
+import os
 import pathlib
 import re
 import subprocess
 
 import pytest
 
-from tests.mutants.run import KILLER
+from tests.mutants.run import KILLER, Copy, Verdicts
 
 ROOT = pathlib.Path(__file__).parents[1]
 PATCHES = sorted((ROOT / "tests" / "mutants").glob("*.patch"))
@@ -28,7 +29,8 @@ def complaint(patch):
         for name in names.split("::") if names else ():
             if not re.search(rf"\b(?:def|class) {re.escape(name.partition('[')[0])}\b", source):
                 return f"{path} has no {name}"
-    checked = subprocess.run(["git", "apply", "--check", "-p1", str(patch)], cwd=ROOT, capture_output=True, text=True)
+    checked = subprocess.run(["git", "apply", "--check", "-p1", str(patch)], cwd=ROOT, capture_output=True, text=True,
+                             timeout=300)
     return checked.stderr.strip() or None if checked.returncode else None
 
 
@@ -57,3 +59,30 @@ def test_a_patch_whose_line_has_changed_is_found(tmp_path):
     stale = tmp_path / "stale.patch"
     stale.write_text(re.sub(r"^-(?!--)", "-was something else ", PATCHES[0].read_text(), flags=re.M))
     assert "does not apply" in complaint(stale)
+
+
+def test_a_copy_is_put_back_as_it_was(tmp_path):
+    clean = tmp_path / "clean" / "fixwire"
+    (clean / "build").mkdir(parents=True)
+    for name in ("a.pyx", "build/a.c", "a.so"):
+        (clean / name).write_text("clean")
+        os.utime(clean / name, (1, 1))
+    copy = Copy(tmp_path / "0", like=clean)
+    (copy.root / "a.pyx").write_text("fault")
+    (copy.root / "build" / "a.c").write_text("other")       # of the length it had
+    (copy.root / "a.so").unlink()
+    (copy.root / "core").write_text("left behind")
+    copy.put_back()
+    assert {p.name: (p.read_text(), p.stat().st_mtime) for p in copy.root.rglob("*") if p.is_file()} == {
+        n: ("clean", 1) for n in ("a.pyx", "a.c", "a.so")}
+
+
+def test_only_what_was_killed_and_has_not_changed_is_taken_over(tmp_path):
+    patches = [tmp_path / f"{name}.patch" for name in ("killed", "survived", "changed", "new")]
+    for patch in patches:
+        patch.write_text(patch.stem)
+    kept = Verdicts(tmp_path / "verdicts")
+    for patch in patches[:3]:
+        kept.add(patch, "survived" if patch.stem == "survived" else "killed", "tests/test_x.py::test_y[a - b]")
+    patches[2].write_text("another fault")
+    assert [Verdicts(tmp_path / "verdicts").killed(p) for p in patches] == [True, False, False, False]

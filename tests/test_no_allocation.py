@@ -64,14 +64,14 @@ print(json.dumps(dict(counting=counting(), fills=state.fills, looks=seen[0], mal
 def library(tmp_path_factory):
     out = tmp_path_factory.mktemp("c") / "libplanted.so"
     subprocess.run(["gcc", "-O2", "-Wall", "-shared", "-fPIC", "-I", os.path.dirname(callback.__file__), "-o", str(out),
-                    str(ROOT / "tests" / "planted_malloc.c")], check=True)
+                    str(ROOT / "tests" / "planted_malloc.c")], check=True, timeout=300)
     return str(out)
 
 
 def count(library, orders, planted=0, trace="", logs=""):
     done = subprocess.run([sys.executable, "-c", CHILD, library, str(orders), str(planted), trace, logs], check=True,
                           text=True, capture_output=True,
-                          env=dict(os.environ, LD_PRELOAD=allocations.__file__, PYTHONPATH=str(ROOT)))
+                          env=dict(os.environ, LD_PRELOAD=allocations.__file__, PYTHONPATH=str(ROOT)), timeout=300)
     found = json.loads(done.stdout)
     assert found["counting"] and found["fills"] == orders and found["looks"] == 2, done.stderr
     return found["mallocs"], found["blocks"]

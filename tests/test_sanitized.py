@@ -20,7 +20,7 @@ def face():
 def child(face, call):
     code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import compiled; compiled.module('debug_face', {face!r}).{call}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          env=dict(os.environ, **sanitized.environment(HERE.parent, report=None)))
+                          env=dict(os.environ, **sanitized.environment(HERE.parent, report=None)), timeout=300)
 
 
 @pytest.mark.parametrize("good, bad, said", [

@@ -36,7 +36,7 @@ def test_what_is_exercised():
 def digest_in_a_fresh_process(seed, hashseed):
     program = f"import simulation; print(simulation.run({seed}).digest.hexdigest())"
     return subprocess.run([sys.executable, "-c", program], cwd=os.path.dirname(__file__), check=True, text=True,
-                          env={**os.environ, "PYTHONHASHSEED": hashseed}, capture_output=True).stdout.strip()
+                          env={**os.environ, "PYTHONHASHSEED": hashseed}, capture_output=True, timeout=300).stdout.strip()
 
 
 def test_a_seed_gives_the_same_octets_at_the_same_times():

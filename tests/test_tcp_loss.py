@@ -72,6 +72,33 @@ def test_two_duplicate_acks_are_reordering(make_link):
     assert link.conn.info()["retransmitted"] == 0
 
 
+def test_one_duplicate_is_loss_after_a_quarter_of_a_round_trip_where_no_third_can_come(make_link):
+    link = opened(make_link, with_sack=False)
+    flight(link, 3)
+    link.wait(RTT)
+    acks(link, 1)
+    acks(link, 1)
+    link.wait(RTT // 4 - 200)
+    link.silent()
+    link.wait(400)
+    again(link, 1)
+    link.silent()
+    assert link.conn.info()["recovery"] == "fast"
+
+
+def test_what_was_only_late_within_that_quarter_is_not_sent_again(make_link):
+    link = opened(make_link, with_sack=False)
+    flight(link, 3)
+    link.wait(RTT)
+    acks(link, 1)
+    acks(link, 1)
+    link.wait(RTT // 8)
+    acks(link, 2)
+    link.wait(RTT)
+    link.silent()
+    assert link.conn.info()["retransmitted"] == 0
+
+
 def test_a_partial_ack_sends_the_next_hole(make_link):
     link = opened(make_link, with_sack=False)
     flight(link, 8)

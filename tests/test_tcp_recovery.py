@@ -39,8 +39,8 @@ def test_with_sack_a_lost_middle_segment_is_sent_again_within_a_round_trip_and_a
 
 
 @pytest.mark.parametrize("rtt", RTTS)
-@pytest.mark.parametrize("segments,lost", [(5, 1), (10, 5), (8, 0)])
-def test_without_sack_too_where_three_segments_follow_it(rtt, segments, lost):
+@pytest.mark.parametrize("segments,lost", [(5, 1), (10, 5), (8, 0), (5, 3), (5, 2), (3, 1), (2, 0)])
+def test_without_sack_too(rtt, segments, lost):
     got = repair(rtt, segments=segments, lost=(lost,), sack=False)
     assert got.by == "fast_retransmit" and got.resent_ns <= 1.25 * rtt + 100
 

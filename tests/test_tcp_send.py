@@ -1,6 +1,8 @@
 """Sending: segments, windows, probes, retransmission timeouts (RFC 9293 sections 3.7, 3.8; RFC 6298, 5681, 5482)."""
+import struct
+
 import pytest
-from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, US, S, f, mss, wscale
+from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, SYN, US, S, f, mss, wscale
 
 
 def sends(link, first, n, *, last=False, ack=PEER + 1):
@@ -299,6 +301,70 @@ def test_user_timeout_gives_up_and_says_so(make_link):
     while got := link.sent():
         frames.append(got)
     assert frames[-1].flags == RST | ACK
+
+
+def uto(seconds, minutes=False):
+    return struct.pack("!BBH", 28, 4, seconds | minutes << 15)
+
+
+def test_the_user_timeout_option_is_sent_on_syn_and_on_the_next_segment(make_link):
+    link = make_link(uto_enabled=True, sack=False, window_scale=False)
+    link.start_where_isn_wraps(True)
+    link.conn = link.stack.connect("10.0.0.2", 80, local_port=50000, adv_uto_ns=90 * S)
+    link.tx(SYN, seq=US, opts=mss(MSS) + uto(90))
+    link.rx(SYN | ACK, seq=PEER, ack=US + 1, opts=mss(MSS))
+    link.tx(ACK, seq=US + 1, ack=PEER + 1, opts=uto(90))
+    link.conn.send(b"x" * MSS)
+    link.tx(ACK | PSH, seq=US + 1, ack=PEER + 1, text=b"x" * MSS)
+    assert link.conn.info()["user_timeout_ns"] == 300 * S and link.conn.info()["remote_uto_ns"] == 0
+
+
+def test_the_first_segment_with_the_user_timeout_option_has_less_room_for_text(make_link):
+    link = make_link(uto_enabled=True).listen()
+    link.rx(SYN, seq=PEER, opts=mss(MSS))
+    link.tx(SYN | ACK, seq=US, ack=PEER + 1, opts=mss(MSS) + uto(300))
+    link.rx(ACK, seq=PEER + 1, ack=US + 1)
+    conn = link.listener.accept()
+    conn.send(f(0, MSS))
+    link.tx(ACK, seq=US + 1, ack=PEER + 1, text=f(0, MSS - 4), opts=uto(300))
+    link.tx(ACK | PSH, seq=US + 1 + MSS - 4, ack=PEER + 1, text=f(MSS - 4, 4))
+    assert conn.info()["predicted"]
+
+
+@pytest.mark.parametrize("options, theirs, ours_s", [
+    ({}, uto(600), 600), ({}, uto(5), 300), ({}, uto(20, minutes=True), 1200),
+    ({}, uto(100, minutes=True), 3600),                                         # U_LIMIT
+    ({"adv_uto_ns": 10 * S}, uto(20), 100), ({"adv_uto_ns": 150 * S}, uto(20), 150),    # L_LIMIT; ADV_UTO is the longer
+    ({"adv_uto_ns": 10 * S, "uto_l_limit_ns": S}, uto(20), 20),
+    ({"user_timeout_ns": 77 * S}, uto(600), 77), ({"uto_changeable": False}, uto(600), 300),
+    ({"user_timeout_ns": 77 * S, "uto_changeable": True}, uto(600), 600), ({"uto_enabled": False}, uto(600), 300),
+    ({"user_timeout_ns": 0, "uto_changeable": True}, uto(600), 3600),
+])
+def test_the_peers_user_timeout_is_adopted_within_limits(make_link, options, theirs, ours_s):
+    link = make_link(**{"uto_enabled": True, **options}).established(opts=[mss(MSS), theirs])
+    info = link.conn.info()
+    assert info["user_timeout_ns"] == ours_s * S and (info["remote_uto_ns"] != 0) == options.get("uto_enabled", True)
+
+
+@pytest.mark.parametrize("bad", [uto(0), uto(0, minutes=True), b"\x1c\x03\x01\x00", b"\x1c\x02\x01\x01"])
+def test_a_reserved_or_malformed_user_timeout_is_counted_and_ignored(make_link, bad):
+    link = make_link(uto_enabled=True).established(opts=mss(MSS) + uto(600))
+    link.rx(ACK | PSH, seq=PEER + 1, ack=US + 1, text=b"x", opts=bad)
+    assert link.conn.recv() == b"x" and link.conn.info()["remote_uto_ns"] == 600 * S
+    assert link.stack.counters()["bad_uto"] == 1
+    link.rx(ACK | PSH, seq=PEER + 2, ack=US + 2, text=b"x", opts=uto(9))        # acknowledges what was never sent
+    assert link.conn.info()["remote_uto_ns"] == 600 * S
+
+
+def test_an_adopted_user_timeout_counts_from_when_the_wait_began(make_link):
+    link = make_link(uto_enabled=True, uto_l_limit_ns=S, adv_uto_ns=S).established(opts=[mss(MSS), uto(100)])
+    link.conn.send(b"x")
+    link.wait(10 * S)
+    link.rx(ACK, seq=PEER + 1, ack=US + 1, opts=uto(12))
+    link.wait(2 * S - 1)
+    assert link.conn.events() == []
+    link.wait(1)
+    assert link.conn.events() == ["timeout", "closed"]
 
 
 def test_the_next_hop_is_asked_again_after_three_timeouts(make_link):

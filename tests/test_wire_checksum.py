@@ -114,5 +114,5 @@ def test_every_single_flipped_bit_is_noticed(segment, draw):
 def test_the_environment_lowers_the_choice(name):
     program = "import compiled; print(compiled.module('wire_face').isa())"
     out = subprocess.run([sys.executable, "-c", program], env={**os.environ, "FIXWIRE_ISA": name},
-                         cwd=os.path.dirname(__file__), capture_output=True, text=True, check=True).stdout
+                         cwd=os.path.dirname(__file__), capture_output=True, text=True, check=True, timeout=300).stdout
     assert int(out) == (min(NAMES.index(name), BEST) if name else BEST)

@@ -1,5 +1,6 @@
 """Header views against scapy: what it builds we read, what we build it reads; and no octets at all can hurt."""
 import compiled
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -198,6 +199,23 @@ def test_tcp_options_are_read_and_written_like_scapy(mss, scale, stamps, sack):
 
 
 @seeded
+@given(u16, st.lists(st.tuples(u32, u32), max_size=4))
+def test_the_user_timeout_option_leaves_room_for_four_sack_blocks(field, sack):
+    octets = wire.tcp_options_out(uto=field, sack=sack)
+    assert octets[:4] == bytes(TCP(options=[("UTO", field)]))[20:24] and len(octets) <= 40
+    assert wire.tcp_options(octets) == (True, {"uto": field, **({"sack": sack} if sack else {})})
+
+
+@pytest.mark.parametrize("ns, field, means_s", [
+    (1, 1, 1), (1_000_000_000, 1, 1), (1_000_000_001, 2, 2), (32767 * 10**9, 32767, 32767),
+    (32768 * 10**9, 0x8000 | 547, 547 * 60), (32767 * 60 * 10**9, 0xFFFF, 32767 * 60), (2**64 - 1, 0xFFFF, 32767 * 60),
+    (0, 0xFFFF, 32767 * 60),            # never: as long as can be said
+])
+def test_a_user_timeout_is_rounded_up_to_seconds_or_minutes(ns, field, means_s):
+    assert wire.tcp_uto(ns) == (field, means_s * 10**9)
+
+
+@seeded
 @given(blocks)
 def test_four_sack_blocks_fill_the_options(sack):
     assert wire.tcp_options(wire.tcp_options_out(sack=sack)) == (True, {"sack": sack})
@@ -222,6 +240,12 @@ def test_what_comes_before_a_bad_option_is_kept():
 def test_unknown_kinds_and_known_ones_of_odd_length_are_passed_over():
     strange = b"\xfd\x04\xf9\x89" + b"\x02\x03\x05" + b"\x03\x04\x01\x01" + b"\x05\x04\0\0" + b"\x08\x03\0"
     assert wire.tcp_options(strange + wire.tcp_options_out(wscale=7)) == (True, {"wscale": 7})
+
+
+def test_a_user_timeout_option_of_a_wrong_length_says_the_reserved_value():
+    for bad in (b"\x1c\x02", b"\x1c\x03\x01", b"\x1c\x05\x01\x02\x03"):
+        assert wire.tcp_options(bad + wire.tcp_options_out(mss=9)) == (True, {"mss": 9, "uto": 0})
+    assert wire.tcp_options(b"\x1c\x04\x01") == (False, {})
 
 
 def test_nothing_behind_the_end_of_options_is_read():

@@ -198,9 +198,17 @@ def tcp_options(bytes b):
         out["sack_permitted"] = True
     if o.has_timestamps:
         out["timestamps"] = (o.tsval, o.tsecr)
+    if o.has_uto:
+        out["uto"] = o.uto
     if o.sack_count:
         out["sack"] = [(o.sack[k].left, o.sack[k].right) for k in range(o.sack_count)]
     return bool(ok), out
+
+
+def tcp_uto(uint64_t ns):
+    """(field for a timeout of ns, what that field says in ns)"""
+    cdef uint16_t field = tcp_uto_field(ns)
+    return field, tcp_uto_ns(field)
 
 
 def tcp_timestamps(bytes b):
@@ -213,7 +221,7 @@ def tcp_out(int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flag
     return octets(p, tcp_emit(p, sport, dport, seq, ack, hlen, flags, wnd, up))
 
 
-def tcp_options_out(mss=None, wscale=None, sack_permitted=None, timestamps=None, sack=(), padded=True):
+def tcp_options_out(mss=None, wscale=None, sack_permitted=None, timestamps=None, sack=(), padded=True, uto=None):
     cdef uint8_t p[128]
     cdef tcp_sack_block blocks[4]
     cdef uint32_t n = 0
@@ -225,6 +233,8 @@ def tcp_options_out(mss=None, wscale=None, sack_permitted=None, timestamps=None,
         n += tcp_emit_timestamps(p + n, timestamps[0], timestamps[1], padded)
     if wscale is not None:
         n += tcp_emit_wscale(p + n, wscale)
+    if uto is not None:
+        n += tcp_emit_uto(p + n, uto)
     if sack:
         for k, (a, b) in enumerate(sack):
             blocks[k].left, blocks[k].right = a, b

@@ -1,6 +1,6 @@
-# Transmission Control Protocol, the header and its options (RFC 9293 section 3.1; options: RFC 7323, RFC 2018).
+# Transmission Control Protocol, the header and its options (RFC 9293 section 3.1; options: RFC 7323, RFC 2018, RFC 5482).
 # Only form is judged here. Whether a segment is acceptable is a question for the connection.
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from .octets cimport load_be16, load_be32, store_be16, store_be32
 
@@ -27,12 +27,15 @@ cdef enum:
     TCPOPT_SACK_PERMITTED = 4
     TCPOPT_SACK = 5
     TCPOPT_TIMESTAMPS = 8
+    TCPOPT_UTO = 28
 
 cdef enum:
     TCPOLEN_MSS = 4
     TCPOLEN_WSCALE = 3
     TCPOLEN_SACK_PERMITTED = 2
     TCPOLEN_TIMESTAMPS = 10
+    TCPOLEN_UTO = 4
+    TCP_MAX_OPTIONS = 40
     TCP_MAX_WSCALE = 14         # RFC 7323 section 2.3: a larger count is used as 14
     TCP_MAX_SACK = 4            # blocks that fit into 40 octets of options
     # NOP, NOP, kind, length as one word: the layout RFC 7323 appendix A recommends, and nearly everybody sends
@@ -60,7 +63,9 @@ cdef struct tcp_opt:
     bint has_wscale
     bint sack_permitted
     bint has_timestamps
+    bint has_uto                # an option of that kind, whatever its length
     uint16_t mss
+    uint16_t uto                # as it came, see tcp_uto_ns; 0, which is reserved, where the length is wrong
     uint8_t wscale              # at most TCP_MAX_WSCALE
     uint8_t sack_count          # blocks in `sack`
     uint32_t tsval
@@ -105,11 +110,11 @@ cdef inline bint tcp_parse_options(tcp_opt *opt, const uint8_t *p, uint32_t n) n
     """Fill `opt` from the `n` (at most 40) octets of options at `p`; False if a length runs out of them or is below 2.
 
     What came before the damage is kept: RFC 9293 MUST-7 wants a bad length survived. Unknown kinds are passed over
-    by their length (MUST-6), a known kind with a wrong length too.
+    by their length (MUST-6), a known kind with a wrong length too, but for `has_uto`.
     """
     cdef uint32_t i = 0, length
     cdef uint8_t kind, k
-    opt.has_mss = opt.has_wscale = opt.sack_permitted = opt.has_timestamps = False
+    opt.has_mss = opt.has_wscale = opt.sack_permitted = opt.has_timestamps = opt.has_uto = False
     opt.sack_count = 0
     while i < n:
         kind = p[i]
@@ -140,6 +145,9 @@ cdef inline bint tcp_parse_options(tcp_opt *opt, const uint8_t *p, uint32_t n) n
             opt.wscale = p[i + 2] if p[i + 2] <= TCP_MAX_WSCALE else TCP_MAX_WSCALE
         elif kind == TCPOPT_SACK_PERMITTED and length == TCPOLEN_SACK_PERMITTED:
             opt.sack_permitted = True
+        elif kind == TCPOPT_UTO:
+            opt.has_uto = True
+            opt.uto = load_be16(p + i + 2) if length == TCPOLEN_UTO else 0
         i += length
     return True
 
@@ -193,6 +201,27 @@ cdef inline uint32_t tcp_emit_timestamps(uint8_t *p, uint32_t tsval, uint32_t ts
     store_be32(p + i + 2, tsval)
     store_be32(p + i + 6, tsecr)
     return i + TCPOLEN_TIMESTAMPS
+
+
+cdef inline uint64_t tcp_uto_ns(uint16_t field) noexcept nogil:
+    """What the option says: its granularity bit chooses minutes or seconds. 0: reserved (RFC 5482 section 3.4)."""
+    return <uint64_t>(field & 0x7FFF) * (60 if field & 0x8000 else 1) * 1000000000
+
+
+cdef inline uint16_t tcp_uto_field(uint64_t ns) noexcept nogil:
+    """The option's field for a timeout of so long, rounded up; 0, which is never, is as long as can be said."""
+    cdef uint64_t seconds = ns // 1000000000 + (ns % 1000000000 != 0), minutes = (seconds + 59) // 60
+    if 0 < seconds <= 0x7FFF:
+        return <uint16_t>seconds
+    return <uint16_t>(0x8000 | (minutes if 0 < minutes < 0x7FFF else 0x7FFF))
+
+
+cdef inline uint32_t tcp_emit_uto(uint8_t *p, uint16_t field) noexcept nogil:
+    """Four octets (RFC 5482 section 3.3)."""
+    p[0] = TCPOPT_UTO
+    p[1] = TCPOLEN_UTO
+    store_be16(p + 2, field)
+    return TCPOLEN_UTO
 
 
 cdef inline uint32_t tcp_emit_sack(uint8_t *p, const tcp_sack_block *blocks, uint32_t count) noexcept nogil:

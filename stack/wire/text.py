@@ -74,6 +74,9 @@ def tcp_options_text(options: bytes) -> str:
         elif kind == 5 and length >= 10 and len(value) % 8 == 0:
             edges = [int.from_bytes(value[k:k + 4], "big") for k in range(0, len(value), 4)]
             out.append("sack " + " ".join(f"{a}:{b}" for a, b in zip(edges[::2], edges[1::2], strict=True)))
+        elif kind == 28 and length == 4:
+            field = int.from_bytes(value, "big")
+            out.append(f"uto_min {field & 0x7FFF}" if field >> 15 else f"uto {field}")
         elif kind == 8 and length == 10:
             out.append(f"TS val {int.from_bytes(value[:4], 'big')} ecr {int.from_bytes(value[4:], 'big')}")
         else:

@@ -69,6 +69,10 @@ def encode_options(options):
                 out += b"\x04\x02"
             case "sack":
                 out += bytes((5, 2 + 8 * len(values))) + b"".join(struct.pack("!II", *block) for block in values)
+            case "uto":
+                out += struct.pack("!BBH", 28, 4, *values)
+            case "uto_min":
+                out += struct.pack("!BBH", 28, 4, 0x8000 | values[0])
             case "TS":
                 out += struct.pack("!BBII", 8, 10, *values)
     return out + bytes(-len(out) % 4)
@@ -97,6 +101,9 @@ def decode_options(data):
             out.append(("sackOK",))
         elif kind == 5 and length % 8 == 2 and length > 2:
             out.append(("sack", *struct.iter_unpack("!II", value)))
+        elif kind == 28 and length == 4:
+            field = int.from_bytes(value, "big")
+            out.append(("uto_min", field & 0x7FFF) if field >> 15 else ("uto", field))
         elif kind == 8 and length == 10:
             out.append(("TS", *struct.unpack("!II", value)))
         else:

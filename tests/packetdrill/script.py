@@ -345,6 +345,8 @@ class Reader:
                 out.append((word,))
             elif word == "mss":
                 out.append((word, self.integer(65535)))
+            elif word in ("uto", "uto_min"):        # RFC 5482, in seconds or minutes: names of our own
+                out.append((word, self.integer(32767)))
             elif word == "wscale":
                 out.append((word, self.integer(255)))
             elif word == "TS":
