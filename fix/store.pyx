@@ -8,6 +8,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
+from stack.wire.octets cimport prefetch
+
 cdef extern from *:
     """
     /* Write every page. A plain memset of zeros behind malloc becomes calloc, which touches nothing. */
@@ -21,6 +23,7 @@ cdef extern from *:
 
 cdef enum:
     SLACK = 64              # octets behind a message that a reader may look at
+    LINE = 64               # octets the CPU fetches at once
 
 
 cdef struct memory_entry:
@@ -70,6 +73,14 @@ cdef bint memory_append(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t 
     if r.head > r.size:
         memory_evict(st, r, seq)
     st.stats.appended_octets += n
+    # The next message goes where nothing has been for a whole round of the ring: out of the caches, at each new page out of
+    # the TLB. Left to its stores, that is waited for while the segment is built
+    at = r.head % r.size
+    prefetch(r.octets + at + LINE)
+    prefetch(r.octets + at + 2 * LINE)
+    prefetch(r.octets + at + 3 * LINE)
+    prefetch(r.octets + at + 4 * LINE)
+    prefetch(&r.index[(seq + 4) & r.mask])
     return True
 
 
