@@ -16,6 +16,7 @@ def test_congestion_avoidance_grows_by_one_segment_a_round_trip(make_link):
     link.wait(20_000)
     for _ in range(3):
         link.rx(ACK, seq=PEER + 1, ack=US + 1)              # three duplicates: ssthresh is now five segments
+    link.wait(20_000)                                       # what was sent again has had the time to arrive
     link.rx(ACK, seq=PEER + 1, ack=US + 1 + 10 * MSS)
     while link.sent():
         pass
