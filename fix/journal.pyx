@@ -13,6 +13,7 @@ On opening, the records of the segments and then of the ring are replayed; numbe
 outrank those of the ring's page if the crash came between the two. Without the ring (the machine crashed) the segments
 and the numbers file tell what was synced.
 """
+import contextlib
 import fcntl
 import os
 
@@ -343,6 +344,8 @@ cdef class Journal(Store):
         """Close, and delete every file of this journal."""
         self.close()
         os.unlink(self._ring_path())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.ring_directory, f"fixwire-{self.name}.orders"))     # the gateway's
         if self.directory is not None:
             for f in os.listdir(self.directory):
                 if f == self.name + ".numbers" or (f.startswith(self.name + ".") and f.endswith(".journal")):

@@ -72,7 +72,7 @@ cdef class Desk(Strategy):
             o.cancel_on_death = s.get("on_death", "cancel") == "cancel"
             o.max_orders_per_second = s.get("max_orders_per_second", 0)
             sizes[i] = s.get("open", 4096)
-        ready = order_table_init(&self.orders, sizes, self.count)
+        ready = order_table_init(&self.orders, sizes, self.count, NULL)
         free(sizes)
         if not ready:
             raise MemoryError()

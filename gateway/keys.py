@@ -416,8 +416,9 @@ SESSION_KEYS: dict[str, Key] = {
     "price_band_last": Key(BOOLEAN, "each LastPx(31) of an execution becomes its symbol's reference", default=True,
                            argument="price_band_last"),
     "price_symbols": Key(integer(1, 1 << 20), "symbols that can have a reference", default=1024, argument="price_symbols"),
-    "max_open_orders": Key(integer(0, 1 << 20), "orders of this run that no execution report said are done, 0 for any "
-                           "number; a ClOrdID may then have 32 characters at most", default=0, argument="max_open_orders"),
+    "max_open_orders": Key(integer(0, 1 << 20), "orders that no execution report said are done, those before a restart "
+                           "with a journal included, 0 for any number; a ClOrdID may then have 32 characters at most",
+                           default=0, argument="max_open_orders"),
     "bypass_allowed": Key(BOOLEAN, "an order may say bypass_risk, which leaves only the kill switch; counted",
                           default=False, argument="bypass_allowed"),
     "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders, 0 for any number", default=0,

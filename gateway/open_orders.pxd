@@ -38,14 +38,16 @@ cdef struct order_pool:
 
 cdef struct order_table:
     open_order *entries
+    bint kept                   # entries are somebody else's memory
     uint32_t *buckets           # index + 1
     uint32_t mask
     uint32_t n_pools
     order_pool *pools
     uint64_t serial             # the next one's
 
-# `sizes` holds the entries of each of the `n` pools. False: no memory.
-cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n) noexcept nogil
+# `sizes` holds the entries of each of the `n` pools. `kept`: memory for all of them that outlives the process, NULL: none;
+# orders that it says are open, are. False: no memory.
+cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n, open_order *kept) noexcept nogil
 cdef void order_table_free(order_table *t) noexcept nogil
 # The order with that ClOrdID, done ones included, or NULL.
 cdef open_order *order_find(order_table *t, const char *ClOrdID, uint32_t n) noexcept nogil

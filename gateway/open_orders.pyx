@@ -4,6 +4,12 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fix.message cimport fix_field, fix_find, fix_read_uint
 
+cdef extern from *:
+    """
+    #define fw_state_publish(at, state) __atomic_store_n((at), (uint8_t)(state), __ATOMIC_RELEASE)
+    """
+    void state_publish "fw_state_publish"(uint8_t *at, int state) noexcept nogil
+
 
 cdef uint64_t hashed(const char *p, uint32_t n) noexcept nogil:
     """FNV-1a."""
@@ -14,9 +20,17 @@ cdef uint64_t hashed(const char *p, uint32_t n) noexcept nogil:
     return h ^ h >> 32
 
 
-cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n) noexcept nogil:
+cdef inline void entry_link(order_table *t, uint32_t index) noexcept nogil:
+    """Puts an entry into the bucket of its hash."""
+    cdef open_order *o = &t.entries[index]
+    o.next = t.buckets[o.hash & t.mask]
+    t.buckets[o.hash & t.mask] = index + 1
+
+
+cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n, open_order *kept) noexcept nogil:
     cdef uint32_t total = 0, buckets = 1, i, k
     cdef order_pool *pool
+    cdef open_order *o
     memset(t, 0, sizeof(order_table))
     for i in range(n):
         total += sizes[i]
@@ -24,7 +38,8 @@ cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n) no
         buckets *= 2
     t.mask = buckets - 1
     t.n_pools = n
-    t.entries = <open_order *>calloc(total + 1, sizeof(open_order))
+    t.kept = kept != NULL
+    t.entries = kept if t.kept else <open_order *>calloc(total + 1, sizeof(open_order))
     t.buckets = <uint32_t *>calloc(buckets, sizeof(uint32_t))
     t.pools = <order_pool *>calloc(n + 1, sizeof(order_pool))
     if t.entries == NULL or t.buckets == NULL or t.pools == NULL:
@@ -35,16 +50,26 @@ cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n) no
         pool = &t.pools[i]
         pool.first = total
         pool.size = sizes[i]
-        pool.free = total + 1 if sizes[i] else 0
-        for k in range(total, total + sizes[i]):
-            t.entries[k].owner = <uint16_t>i
-            t.entries[k].link = k + 2 if k + 1 < total + sizes[i] else 0
         total += sizes[i]
+        for k in range(total, pool.first, -1):
+            o = &t.entries[k - 1]
+            o.owner = <uint16_t>i
+            if o.state == ORDER_OPEN:           # of the process before
+                o.hash = hashed(o.ClOrdID, o.ClOrdID_n)
+                o.link = 0
+                entry_link(t, k - 1)
+                pool.open += 1
+                t.serial = max(t.serial, o.serial + 1)
+            else:
+                o.state = ORDER_FREE
+                o.link = pool.free
+                pool.free = k
     return True
 
 
 cdef void order_table_free(order_table *t) noexcept nogil:
-    free(t.entries)
+    if not t.kept:
+        free(t.entries)
     free(t.buckets)
     free(t.pools)
     memset(t, 0, sizeof(order_table))
@@ -97,7 +122,6 @@ cdef open_order *order_add(order_table *t, uint32_t pool, const request *r, uint
     t.serial += 1
     o.MsgSeqNum = MsgSeqNum
     o.session = r.session
-    o.state = ORDER_OPEN
     o.cancel_sent = False
     o.OrderQty = r.OrderQty
     o.Side = r.Side
@@ -106,9 +130,9 @@ cdef open_order *order_add(order_table *t, uint32_t pool, const request *r, uint
     memcpy(o.ClOrdID, r.ClOrdID, r.ClOrdID_n)
     memcpy(o.Symbol, r.Symbol, r.Symbol_n)
     o.link = 0
-    o.next = t.buckets[o.hash & t.mask]
-    t.buckets[o.hash & t.mask] = index + 1
+    entry_link(t, index)
     p.open += 1
+    state_publish(&o.state, ORDER_OPEN)         # last: a kill leaves an order whole, or none
     return o
 
 

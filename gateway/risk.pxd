@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from fix.message cimport fix_msg
 from fix.session cimport fix_session
 
+from gateway.open_orders cimport open_order
 from gateway.order cimport order
 from gateway.slab cimport risk_limits, slot
 
@@ -22,7 +23,9 @@ cdef void risk_gone(slot *g, uint64_t seq) noexcept nogil
 cdef bint risk_reference(fix_session *s, const char *Symbol, uint32_t n, int64_t price_e8) noexcept nogil
 # memory for the references of `symbols` symbols; False: none, or not 1 to 1,048,576 of them
 cdef bint risk_prices(risk_limits *r, uint32_t symbols) noexcept nogil
-# memory for `most` open orders, and as many replacements of them; False: none
-cdef bint risk_orders(risk_limits *r, uint32_t most) noexcept nogil
+# memory for `most` open orders, and as many replacements of them; `kept` as in order_table_init. False: none
+cdef bint risk_orders(risk_limits *r, uint32_t most, open_order *kept) noexcept nogil
+# `m`, a message of ours numbered `seq`, had left, or may have, when the process before this one ended
+cdef void risk_recover(slot *g, const fix_msg *m, uint64_t seq) noexcept nogil
 cdef uint32_t risk_open(const risk_limits *r) noexcept nogil
 cdef void risk_free(risk_limits *r) noexcept nogil

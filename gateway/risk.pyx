@@ -4,14 +4,14 @@ reference price.
 Each refusal has a verdict and a counter of its own. An order that says so in its Bypass field passes all of them but the
 kill switch, where the session allows it, and is counted. A session with a band refuses an order in a symbol that has no
 reference price yet: it comes from the configuration, the strategy, or the last trade. Orders without a price (market) are
-not judged by price. Open orders are those of this run: what an earlier one left open is not known.
+not judged by price. Open orders lie beside the session's journal, where it has one, and survive the process with it.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fix.message cimport fix_field, fix_find, fix_msg, fix_read_price_e8
+from fix.message cimport fix_field, fix_find, fix_msg, fix_read_price_e8, fix_read_uint
 from fix.session cimport fix_session
 
 from gateway.open_orders cimport (
@@ -24,6 +24,7 @@ from gateway.slab cimport price_reference, risk_limits, slot
 
 cdef enum:
     MSG_NEW = 0x44              # D, as in fix_msg.MsgType
+    MSG_REPLACE = 0x47          # G
 
 cdef extern from *:
     """
@@ -117,12 +118,17 @@ cdef int risk_check(slot *g, const order *o, uint64_t MsgType, uint64_t now_ns) 
     return SENT
 
 
-cdef void risk_sent(slot *g, const order *o, uint64_t seq) noexcept nogil:
+cdef void add_open(slot *g, request *r, uint64_t seq) noexcept nogil:
     cdef order_table *t = <order_table *>g.risk.orders
-    cdef open_order *known
+    cdef open_order *known = order_find(t, r.ClOrdID, r.ClOrdID_n)
+    r.session = g.id
+    if known == NULL or known.state != ORDER_OPEN:
+        order_add(t, 0, r, seq)
+
+
+cdef void risk_sent(slot *g, const order *o, uint64_t seq) noexcept nogil:
     cdef request r
     memset(&r, 0, sizeof(request))
-    r.session = g.id
     r.OrderQty = o.OrderQty
     r.Side = o.Side
     if o.ClOrdID_text != NULL:
@@ -134,9 +140,7 @@ cdef void risk_sent(slot *g, const order *o, uint64_t seq) noexcept nogil:
         r.ClOrdID_n = <uint8_t>snprintf(r.ClOrdID, OUTSIDE_TEXT, b"%llu", <unsigned long long>o.ClOrdID)
     r.Symbol_n = <uint8_t>(o.Symbol_n if o.Symbol_n < OUTSIDE_TEXT else <uint32_t>OUTSIDE_TEXT)
     memcpy(r.Symbol, o.Symbol, r.Symbol_n)
-    known = order_find(t, r.ClOrdID, r.ClOrdID_n)
-    if known == NULL or known.state != ORDER_OPEN:
-        order_add(t, 0, &r, seq)
+    add_open(g, &r, seq)
 
 
 cdef void risk_report(slot *g, const fix_msg *m) noexcept nogil:
@@ -164,13 +168,32 @@ cdef void risk_gone(slot *g, uint64_t seq) noexcept nogil:
             order_done(t, &t.entries[i])
 
 
-cdef bint risk_orders(risk_limits *r, uint32_t most) noexcept nogil:
+cdef void risk_recover(slot *g, const fix_msg *m, uint64_t seq) noexcept nogil:
+    cdef const fix_field *ident = fix_find(m, 11)
+    cdef const fix_field *symbol = fix_find(m, 55)
+    cdef const fix_field *side = fix_find(m, 54)
+    cdef uint64_t quantity = 0
+    cdef request r
+    memset(&r, 0, sizeof(request))
+    if (m.MsgType != MSG_NEW and m.MsgType != MSG_REPLACE) or ident == NULL or symbol == NULL or side == NULL or \
+            ident.len > OUTSIDE_TEXT or not fix_read_uint(m, fix_find(m, 38), &quantity):
+        return
+    r.ClOrdID_n = <uint8_t>ident.len
+    memcpy(r.ClOrdID, m.p + ident.off, ident.len)
+    r.Symbol_n = <uint8_t>min(symbol.len, <uint32_t>OUTSIDE_TEXT)
+    memcpy(r.Symbol, m.p + symbol.off, r.Symbol_n)
+    r.Side = <char>m.p[side.off]
+    r.OrderQty = <int64_t>quantity
+    add_open(g, &r, seq)
+
+
+cdef bint risk_orders(risk_limits *r, uint32_t most, open_order *kept) noexcept nogil:
     cdef order_table *t
     cdef uint32_t size = 2 * most
     if most == 0 or most > 1 << 20:
         return False
     t = <order_table *>calloc(1, sizeof(order_table))
-    if t == NULL or not order_table_init(t, &size, 1):
+    if t == NULL or not order_table_init(t, &size, 1, kept):
         free(t)
         return False
     r.max_open_orders = most

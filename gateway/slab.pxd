@@ -54,6 +54,7 @@ cdef struct risk_limits:            # 0: no limit
     uint64_t prices_mask
     uint32_t max_open_orders
     void *orders                    # gateway.open_orders.order_table of one pool; NULL: open orders are not counted
+    uint64_t *order_pending         # in memory that outlives the process; NULL: orders are forgotten with it
     price_reference *prices         # hash of symbols; NULL: no band
 
 cdef struct slot_stats:

@@ -6,10 +6,14 @@ Logon (gateway/connection).
 import array
 import ipaddress
 import itertools
+import mmap
+import os
 
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from fix.journal cimport Journal
+from fix.parse cimport FIX_COMPLETE, fix_parse
 from fix.session cimport (
     FIX_ACCEPTOR, FIX_INITIATOR, fix_session_config, fix_session_config_init, session_free, session_new, session_renumber,
     session_schedule)
@@ -18,7 +22,8 @@ from fix.validate cimport Validator, fix_check
 from stack.timer cimport timer_init, timer_set
 
 from gateway.connection cimport engine_listen, slot_wire
-from gateway.risk cimport risk_orders, risk_prices
+from gateway.open_orders cimport ORDER_OPEN, open_order
+from gateway.risk cimport risk_orders, risk_prices, risk_recover
 from gateway.session cimport GatewaySession, configure, copy_id
 from gateway.slab cimport SLOT_HOSTS, WAKE_SLOT, engine, slot
 from gateway.trace cimport TRACE_ALL
@@ -27,6 +32,16 @@ from gateway.session import VERSIONS
 
 cdef enum:
     WINDOWS = 1000                  # of a schedule, worked out when the session is added: daily ones last for 2.7 years
+    ORDERS_HEAD = 64
+
+cdef uint64_t ORDERS_MAGIC = 0x3153524458494620         # " FIXDRS1"
+
+
+cdef struct orders_head:            # of a journal's file of open orders
+    uint64_t magic
+    uint32_t entry                  # octets of an open_order
+    uint32_t places
+    uint64_t pending                # MsgSeqNum of an order on its way into the journal; 0: none
 
 
 def window_table(schedule, int64_t utc_ns):
@@ -73,7 +88,9 @@ cdef int fill_hosts(slot *g, host, int port, backup_hosts) except -1:
 
 cdef int fill_risk(slot *g, int64_t max_order_qty, int64_t max_notional_e8, uint32_t max_orders_per_second,
                    int64_t min_price_e8, int64_t max_price_e8, double price_band, bint price_band_last,
-                   uint32_t price_symbols, bint bypass_allowed, uint32_t max_open_orders) except -1:
+                   uint32_t price_symbols, bint bypass_allowed, uint32_t max_open_orders,
+                   uint8_t[::1] kept) except -1:
+    cdef open_order *entries = NULL
     if not 0 <= price_band <= 1000:
         raise ValueError(f"price_band is {price_band:g} percent, must be 0 to 1000")
     if min_price_e8 < 0 or (max_price_e8 and max_price_e8 < min_price_e8):
@@ -88,9 +105,82 @@ cdef int fill_risk(slot *g, int64_t max_order_qty, int64_t max_notional_e8, uint
     g.risk.bypass_allowed = bypass_allowed
     if g.risk.band_ppm and not risk_prices(&g.risk, price_symbols):
         raise MemoryError(f"no memory for the prices of {price_symbols} symbols")
-    if max_open_orders and not risk_orders(&g.risk, max_open_orders):
+    if kept is not None:
+        entries = <open_order *>&kept[ORDERS_HEAD]
+        g.risk.order_pending = &(<orders_head *>&kept[0]).pending
+    if max_open_orders and not risk_orders(&g.risk, max_open_orders, entries):
         raise MemoryError(f"no memory for {max_open_orders} open orders")
     return 0
+
+
+cdef bytes still_open(bytes kept, uint32_t places, path):
+    """The file's open orders with room for `places`; ValueError where they are more."""
+    cdef const uint8_t *p = kept
+    cdef size_t i, n = (len(kept) - ORDERS_HEAD) // sizeof(open_order) if len(kept) > ORDERS_HEAD else 0
+    found = [kept[ORDERS_HEAD + i * sizeof(open_order):ORDERS_HEAD + (i + 1) * sizeof(open_order)]
+             for i in range(n)
+             if (<const open_order *>(p + ORDERS_HEAD + i * sizeof(open_order))).state == ORDER_OPEN]
+    if len(found) > places:
+        raise ValueError(f"{len(found)} orders were open when the gateway ended, max_open_orders has room for {places}, "
+                         f"replacements included; raise it, or remove {path}")
+    return b"".join(found).ljust(places * sizeof(open_order), b"\0")
+
+
+def kept_orders(Store store, uint32_t most):
+    """The memory of open orders beside the ring of a journal, None where nothing survives the process.
+
+    A file of the journal's name on tmpfs: 64 octets of head, then two places for each of the `most` orders. The journal is
+    locked, so nobody else has it. ValueError if it is not of this version, or more orders are open than it may hold.
+    """
+    cdef orders_head head
+    cdef const orders_head *found
+    cdef bytes old
+    if most == 0 or not isinstance(store, Journal):
+        return None
+    path = os.path.join(store.ring_directory, f"fixwire-{store.name}.orders")
+    head.magic, head.entry, head.places, head.pending = ORDERS_MAGIC, sizeof(open_order), 2 * most, 0
+    try:
+        with open(path, "rb") as f:
+            old = f.read()
+    except FileNotFoundError:
+        old = b""
+    if len(old) >= ORDERS_HEAD:
+        found = <const orders_head *><const uint8_t *>old
+        if found.magic != ORDERS_MAGIC or found.entry != sizeof(open_order) or (
+                len(old) != ORDERS_HEAD + found.places * sizeof(open_order)):
+            raise ValueError(f"{path} is no table of open orders of this version; remove it if none is open")
+        head.pending = found.pending
+    if len(old) < ORDERS_HEAD or found.places != head.places:
+        # whole before it has its name, so a kill leaves the old one or the new one
+        entries = still_open(old, head.places, path)
+        fd = os.open(path + ".new", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, ORDERS_HEAD + len(entries))       # a full tmpfs shows here
+            os.write(fd, (<const uint8_t *>&head)[:sizeof(orders_head)].ljust(ORDERS_HEAD, b"\0"))
+            os.pwrite(fd, entries, ORDERS_HEAD)
+        finally:
+            os.close(fd)
+        os.rename(path + ".new", path)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return mmap.mmap(fd, ORDERS_HEAD + head.places * sizeof(open_order), mmap.MAP_SHARED | mmap.MAP_POPULATE)
+    finally:
+        os.close(fd)
+
+
+cdef void recover_order(slot *g, engine *e) noexcept nogil:
+    """The process before may have ended between an order's record and the note that it is open."""
+    cdef uint64_t seq
+    cdef uint32_t n = 0
+    cdef const uint8_t *p
+    if g.risk.order_pending == NULL:
+        return
+    seq = g.risk.order_pending[0]
+    if seq != 0 and seq + 1 == g.s.store.numbers.next_out:
+        p = g.s.store.ops.get(g.s.store, seq, &n)
+        if p != NULL and fix_parse(e.msg, p, n) == FIX_COMPLETE:
+            risk_recover(g, e.msg, seq)
+    g.risk.order_pending[0] = 0
 
 
 def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetCompID, *, str role, int port, host=None,
@@ -108,6 +198,7 @@ def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetC
     cdef slot *g
     cdef fix_store *st
     cdef const int64_t[::1] windows = None
+    cdef uint8_t[::1] orders = None
     cdef GatewaySession session
     if e.n_slots == e.max_slots:
         raise RuntimeError(f"all {e.max_slots} sessions of this engine are in use")
@@ -130,8 +221,11 @@ def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetC
     g = &e.slots[e.n_slots]
     memset(g, 0, sizeof(slot))
     fill_hosts(g, host, port, backup_hosts)
+    kept = kept_orders(store, max_open_orders) if store is not None else None
+    if kept is not None:
+        orders = kept
     fill_risk(g, max_order_qty, max_notional_e8, max_orders_per_second, min_price_e8, max_price_e8, price_band,
-              price_band_last, price_symbols, bypass_allowed, max_open_orders)
+              price_band_last, price_symbols, bypass_allowed, max_open_orders, orders)
     g.own_store = store is None
     st = memory_store_new(store_octets, store_messages) if store is None else store.st
     g.s = session_new(&config, st, e.msg, e.w) if st != NULL else NULL
@@ -153,6 +247,7 @@ def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetC
     g.reconnect_max_ns = <uint64_t>(reconnect_max_s * 1e9)
     g.time_digits = 3 if config.version >= 42 else 0
     g.s.user = g
+    recover_order(g, e)
     g.s.utc_offset_ns = &e.utc_offset_ns
     if e.trace != NULL and e.trace.mode == TRACE_ALL:
         g.s.trace = e.trace.mark
@@ -175,7 +270,7 @@ def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetC
         timer_set(&e.due, &g.wake, 0)
     session = GatewaySession.__new__(GatewaySession)
     session.g = g
-    session.kept = (store, validator, kept_windows)
+    session.kept = (store, validator, kept_windows, kept)
     session.given_name = name
     g.handle = <void *>session
     sessions.append(session)

@@ -113,13 +113,19 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
             fix_put_price_e8(w, 44, o.Price_e8)
         if o.TimeInForce:
             fix_put_char(w, 59, o.TimeInForce)
+    if g.risk.order_pending != NULL and MsgType != MSG_CANCEL:
+        g.risk.order_pending[0] = s.next_out        # should this be the last that the process does
     if not session_end(s, w, now_ns):
+        if g.risk.order_pending != NULL:
+            g.risk.order_pending[0] = 0
         return order_refused(g, s.refusal)
     g.ClOrdID = o.ClOrdID
     g.stats.orders += 1
     g.risk.orders_this_second += 1
     if g.risk.orders != NULL and MsgType != MSG_CANCEL:
         risk_sent(g, o, s.next_out - 1)
+        if g.risk.order_pending != NULL:
+            g.risk.order_pending[0] = 0
     if g.e.trace != NULL:
         trace_record(g.e.trace)
     return SENT

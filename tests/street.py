@@ -33,11 +33,12 @@ class Quiet:
 
 class Street:
     def __init__(self, strategy, venue=None, *, on_error="continue", begin_string="FIX.4.4", connect=True, trace=None,
-                 **session):
+                 around=None, **session):
         self.near, self.far = open_device("pair")
         self.now_ns = 10**9
         shared = dict(sessions=8, connections=96, utc_offset_ns=UTC_OFFSET_NS, message_log=1 << 20)
-        self.gateway = Engine(self.near, "10.0.0.1/24", seed=1, trace=trace, **shared)
+        self.around = self.near if around is None else around(self.near)
+        self.gateway = Engine(self.around, "10.0.0.1/24", seed=1, trace=trace, **shared)
         self.venue = Engine(self.far, "10.0.0.2/24", seed=2, **shared)
         self.quiet = Quiet() if venue is None else venue
         self.strategy = self.gateway.add_strategy(strategy, on_error=on_error)

@@ -51,6 +51,23 @@ def test_it_is_disabled_and_its_session_stays(caplog):
         assert ("strategy disabled", 0) in [(event, reason) for _, _, event, reason in street.gateway.events()]
 
 
+def test_nothing_of_a_disabled_strategy_is_sent_again():
+    with Street(Broken(), on_error="disable") as street:
+        street.settle()
+        street.here.order_new("ABC", "1", 100, 10**9, ClOrdID="a")
+        street.settle()
+        street.there.resend_request(1)
+        street.settle()
+        assert [m.split("|35=")[1][0] for m in street.out()][-3:] == ["D", "4", "D"]      # as long as it is enabled
+        ask(street)
+        assert not street.strategy.enabled
+        street.there.resend_request(1)
+        street.settle()
+        filled = street.out()
+        assert [m.split("|35=")[1][0] for m in filled] == ["4"] and "|36=3|" in filled[0]
+        assert street.here.stats()["not_resent"] == 1 and street.here.logged_on
+
+
 def test_it_stops_the_gateway_with_a_logout(caplog):
     broken = Broken()
     with Street(broken, on_error="stop") as street:
