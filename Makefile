@@ -94,10 +94,10 @@ soak-kill: build
 soak-strategies: build
 	$(PY) -m tests.killed_strategies --kills $(or $(N),100)
 
-## make soak-ipc      rings: N kills a side (10000), 10^9 broadcast messages
+## make soak-ipc      rings: N kills a side (10000), BROADCAST=10^9 messages, deaths and stops in every state of every operation
 soak-ipc: build
-	FIXWIRE_KILLS=$(or $(N),10000) FIXWIRE_BROADCAST_MESSAGES=1000000000 $(PY) -m pytest -v -rP --durations=0 tests/test_ipc_channel.py \
-	  tests/test_ipc_mpsc.py tests/test_ipc_broadcast.py
+	FIXWIRE_KILLS=$(or $(N),10000) FIXWIRE_BROADCAST_MESSAGES=$(or $(BROADCAST),1000000000) FIXWIRE_STEPS=all $(PY) -m pytest -v -rP \
+	  --durations=0 tests/test_ipc_channel.py tests/test_ipc_mpsc.py tests/test_ipc_broadcast.py tests/test_ipc_stepped.py
 
 ## make mutants       each one-line fault of tests/mutants in a copy: which test kills it (ONLY=pattern, RESUME=file to go on)
 mutants: build

@@ -67,24 +67,40 @@ class Child:
         if self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self._ended(status)
+                self.status = os.waitstatus_to_exitcode(status)
         return self.status is None
-
-    def _ended(self, status):
-        self.status = os.waitstatus_to_exitcode(status)
-        self._lines.close()
 
     def kill(self, sig=signal.SIGKILL):
         """Sends `sig` and waits for the end."""
-        if self.status is None:
+        if self.alive():
             os.kill(self.pid, sig)
-            self.join()
+        self.join()
 
-    def join(self):
-        """The exit status."""
+    def join(self, timeout_s=60):
+        """The exit status; one that does not end in time is killed and fails the test."""
         if self.status is None:
-            self._ended(os.waitpid(self.pid, 0)[1])
+            fd = os.pidfd_open(self.pid)
+            in_time = select.select([fd], [], [], timeout_s)[0]
+            os.close(fd)
+            if not in_time:
+                os.kill(self.pid, signal.SIGKILL)
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            assert in_time, f"the child did not end within {timeout_s} s"
+        self._lines.close()
         return self.status
+
+    def stopped(self, timeout_s=60):
+        """True once SIGSTOP has stopped it, False if it has ended instead; fails the test where neither comes."""
+        patience = Patience(timeout_s)
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+            if pid and os.WIFSTOPPED(status):
+                return True
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+                return False
+            patience.check(f"process {pid} runs")
+            os.sched_yield()
 
     def __enter__(self):
         return self

@@ -23,9 +23,9 @@ def build(name):
     BUILD.mkdir(parents=True, exist_ok=True)
     checks = [f"-fsanitize={os.environ['FIXWIRE_SANITIZE']}", "-fno-sanitize-recover=undefined",
               "-fno-wrapv", "-DFIXWIRE_DEBUG=1"] if os.environ.get("FIXWIRE_SANITIZE") else []
-    pxds = [str(p) for room in ("stack", "dpdk_py", "fix") for p in (ROOT / room).rglob("*.pxd")]
-    pxds += [str(p) for p in (ROOT / "tests").glob("*.pxd")]
-    extension = Extension(name, [str(ROOT / "tests" / f"{name}.pyx")], depends=pxds,
+    pxds = [str(p) for room in ("ipc", "stack", "dpdk_py", "fix") for p in (ROOT / room).rglob("*.pxd")]
+    pxds += [str(p) for kind in ("*.pxd", "*.h") for p in (ROOT / "tests").glob(kind)]
+    extension = Extension(name, [str(ROOT / "tests" / f"{name}.pyx")], depends=pxds, include_dirs=[str(ROOT / "tests")],
                           extra_compile_args=["-O2", "-g", "-std=gnu11", "-fno-strict-aliasing",
                                               "-Wno-unused-function", "-Wno-unused-variable", *checks],
                           extra_link_args=checks[:1])

@@ -25,6 +25,7 @@ cdef extern from *:
     #include <sys/mman.h>
     #include <ucontext.h>
     #include <unistd.h>
+    #include "single_step.h"
 
     static int report_fd = -1;
     static volatile int wire_cut = 0;       /* SIGUSR1: no frame leaves any more */
@@ -51,9 +52,7 @@ cdef extern from *:
     static uint8_t first_octet;
     static int (*entered)(void *);          /* is this call of it, by its first argument, the one to be stepped? */
 
-    #ifdef __x86_64__
-    #define CAN_STEP 1
-    #define TRAP_FLAG 0x100
+    #if CAN_STEP
     #define BREAKPOINT 0xCC
     static void on_trap(int sig, siginfo_t *info, void *context) {
         greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -94,17 +93,8 @@ cdef extern from *:
         a.sa_sigaction = on_trap;
         sigaction(SIGTRAP, &a, NULL);
     }
-    static void step_begin(void) {
-        __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orq $0x100, (%%rsp); popfq; lea 128(%%rsp), %%rsp" ::: "cc", "memory");
-    }
-    static void step_end(void) {
-        __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; andq $-257, (%%rsp); popfq; lea 128(%%rsp), %%rsp" ::: "cc", "memory");
-    }
     #else
-    #define CAN_STEP 0
     static void step_handlers(void) { }
-    static void step_begin(void) { }
-    static void step_end(void) { }
     static int step_calls_of(void *function) { return 0; }
     #endif
     static int has_text(const uint8_t *p, uint32_t n, const char *text) {
