@@ -56,8 +56,10 @@ def test_a_second_signal_ends_at_once():
     process = child("""
 while not there.logged_on or not gateway.sessions[0].logged_on:
     gateway.step(), venue.step()
+gateway.submit(lambda: print("running", flush=True))
 gateway.run()
 """)
+    assert process.stdout.readline() == "running\n"         # before that the signals would be Python's
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
