@@ -90,7 +90,7 @@ soak-acceptance: build
 soak-kill: build
 	$(PY) -m tests.crash --kills $(or $(N),1000)
 
-## make soak-strategies  N=100 kill -9 of a strategy in a process of its own, under traffic; the other's round trip
+## make soak-strategies  N=100 kill -9 of a strategy in a process of its own, under traffic; the other's round trip, beside what a stranger's death costs it
 soak-strategies: build
 	$(PY) -m tests.killed_strategies --kills $(or $(N),100)
 

@@ -1,17 +1,21 @@
 """A gateway with two outside strategies on the demo's exchange: one is killed with -9 N times under traffic.
 
-    python -m tests.killed_strategies [--kills 100] [--seed 1] [--json]
+    python -m tests.killed_strategies [--kills 100] [--seed 1] [--pace-ms 150] [--json]
 
-Four processes: the market (gateway and exchange over a pair, one thread, no Python in it), `steady`, which sends an order,
-waits for its fill and sends the next, `victim`, which keeps four orders out, and this one, which kills the victim after a
-random number of its events and starts it again. Before the first kill there is the same traffic without kills.
+Processes: the market (gateway and exchange over a pair, one thread, no Python in it), `steady`, which sends an order,
+waits for its fill and sends the next, `victim`, which keeps four orders out, `bystander`, which has nothing to do with any
+of them and works as much, and this one. It kills the victim after a random number of its events, and starts it again; ten
+times the victim, ten times the bystander, in turns, each left alone for the pace in between. So what a death costs
+steady beyond what any process that dies costs it on this machine is the difference between the two.
 
 Exit 0 only if: every order of either was sent or refused with a reason or never taken, and the count of each agrees
 between the strategies' own notes, the gateway and the exchange; every verdict and every fill reached a victim, the one
 after the kill if not the one before; `steady` got everything once; the session's numbers are in order on both sides
-without one resend. Its round trip with and without kills is printed, not judged.
+without one resend. Its round trips while nobody, the bystander and the victim were killed are printed, not judged.
 """
 import argparse
+import array
+import bisect
 import collections
 import json
 import os
@@ -27,6 +31,7 @@ from children import Child
 
 from gateway.seat import Seat
 from gateway.strategy import SENT, VERDICTS
+from ipc import Reader, Writer
 
 OUT = 4                 # orders the victim has out
 WARM_UP = 2000          # round trips of steady before the first kill, and the sample they are compared with
@@ -38,7 +43,8 @@ class Steady:
 
     def __init__(self, say):
         self.say, self.sent, self.fills, self.lost, self.wrong = say, 0, 0, 0, 0
-        self.verdicts, self.took, self.out, self.at = collections.Counter(), [], 0, 0
+        self.verdicts, self.out, self.at = collections.Counter(), 0, 0
+        self.trips = array.array("q")           # when each order went, and how long until its fill, ns
 
     def on_start(self, engine):
         self.engine = engine
@@ -57,7 +63,7 @@ class Steady:
             self.out = session.last_ClOrdID
 
     def on_message(self, session, msg):
-        self.took.append(time.perf_counter_ns() - self.at)
+        self.trips.extend((self.at, time.perf_counter_ns() - self.at))
         self.wrong += msg.get_int(11) != self.out
         self.fills += 1
         if self.fills == WARM_UP:
@@ -140,10 +146,10 @@ def steady(directory):
             while seat.step():
                 pass
             stats = seat.stats()
-        took = target.took
+        with open(os.path.join(directory, "trips"), "wb") as f:
+            target.trips.tofile(f)
         say(json.dumps({"sent": target.sent, "fills": target.fills, "wrong": target.wrong, "lost": target.lost,
-                        "verdicts": target.verdicts, "errors": stats["errors"],
-                        "before": spread(took[WARM_UP // 2:WARM_UP]), "during": spread(took[WARM_UP:])}))
+                        "verdicts": target.verdicts, "errors": stats["errors"]}))
     return work
 
 
@@ -155,9 +161,41 @@ def victim(directory, notes):
     return work
 
 
+def bystander(directory):
+    """A strategy's work without a gateway: messages through a channel of its own, a line written for each."""
+    def work(say):
+        os.nice(19)
+        name = f"bystander.{os.getpid()}"
+        with Writer(name, 512, 1024, create=True, directory=directory) as w, Reader(name, directory=directory) as r, \
+                open(os.path.join(directory, "lines"), "ab", buffering=0) as f:
+            w.remove()
+            while True:
+                for _ in range(OUT):
+                    w.send(bytes(200))
+                for m in r.pop_batch():
+                    f.write(b"%d\n" % len(m))
+                f.truncate(0)
+                time.sleep(0.0002)
+    return work
+
+
 def spread(took):
     took = sorted(took) or [0]
     return {"count": len(took), "p50_us": took[len(took) // 2] / 1000, "p99_us": took[len(took) * 99 // 100] / 1000}
+
+
+def by_phase(directory, phases):
+    """steady's round trips in each kind of phase, of `phases` [(kind, from_ns)]; what was before the first is left out."""
+    trips = array.array("q")
+    with open(os.path.join(directory, "trips"), "rb") as f:
+        trips.frombytes(f.read())
+    starts = [at for _, at in phases]
+    took = collections.defaultdict(list)
+    for at, ns in zip(trips[::2], trips[1::2], strict=True):
+        k = bisect.bisect(starts, at)
+        if k:
+            took[phases[k - 1][0]].append(ns)
+    return {kind: spread(took[kind]) for kind in dict.fromkeys(kind for kind, _ in phases)}
 
 
 def lines(notes):
@@ -207,28 +245,47 @@ def judged(found, kept, notes, kills):
     return [what for what, right in checks.items() if not right]
 
 
-def run(kills, seed, directory, progress=lambda text: None):
+def run(kills, seed, directory, progress=lambda text: None, pace_s=0.0, turn=10):
     """-> (what was found, what is wrong)."""
-    rng, notes = random.Random(seed), os.path.join(directory, "notes")
+    rng, notes, phases = random.Random(seed), os.path.join(directory, "notes"), []
+
+    def phase(kind):
+        phases.append((kind, time.perf_counter_ns()))
+
+    def size():
+        return os.path.getsize(notes) if os.path.exists(notes) else 0
     with Child(market(directory)) as trading:
         trading.hear()
         with Child(steady(directory)) as calm:
             assert calm.hear() == "on"
-            one = Child(victim(directory, notes))
+            one, other = Child(victim(directory, notes)), Child(bystander(directory))
             assert calm.hear(PATIENCE_S) == "warm"
+            phase("nobody")
+            time.sleep(10 * pace_s)
             for k in range(kills):
-                before = os.path.getsize(notes) if os.path.exists(notes) else 0
-                grown(notes, before + rng.randrange(1, 4000))
+                if k % turn == 0:
+                    phase("the bystander")
+                    for _ in range(min(turn, kills - k)):
+                        time.sleep(pace_s)
+                        grown(notes, size() + rng.randrange(1, 4000))
+                        other.kill()
+                        other = Child(bystander(directory))
+                    phase("the victim")
+                time.sleep(pace_s)
+                grown(notes, size() + rng.randrange(1, 4000))
                 one.kill()
                 one = Child(victim(directory, notes))
-                if (k + 1) % 10 == 0:
+                if (k + 1) % turn == 0:
                     progress(f"{k + 1} kills")
-            grown(notes, os.path.getsize(notes) + 4000)         # the last one has seen what was left
+            phase("afterwards")
+            other.kill()
+            grown(notes, size() + 4000)                         # the last one has seen what was left
             os.kill(calm.pid, signal.SIGTERM)
-            kept = json.loads(calm.hear())
+            kept = json.loads(calm.hear(PATIENCE_S))
         os.kill(trading.pid, signal.SIGTERM)                    # Logout: what is out comes in before it
-        found = json.loads(trading.hear())
+        found = json.loads(trading.hear(PATIENCE_S))
         assert trading.join() == 0 and one.join() == 0          # the victim ends when the gateway says so
+    kept["killed"] = by_phase(directory, phases)
     return {"market": found, "steady": kept}, judged(found, kept, notes, kills)
 
 
@@ -236,11 +293,13 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--kills", type=int, default=100)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--pace-ms", type=float, default=150, help="how long everybody is left alone before each kill")
     p.add_argument("--json", action="store_true")
     a = p.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fixwire-killed-", dir="/dev/shm") as directory:
-        found, wrong = run(a.kills, a.seed, directory, lambda text: print(text, file=sys.stderr, flush=True))
+        found, wrong = run(a.kills, a.seed, directory, lambda text: print(text, file=sys.stderr, flush=True),
+                           a.pace_ms / 1000)
     if a.json:
         print(json.dumps({**found, "wrong": wrong}))
     else:
@@ -248,9 +307,11 @@ def main():
         print(f"{a.kills} kills in {time.monotonic() - begun:.0f} s; victim: {row['sent']} orders sent, refused "
               f"{ {k: v for k, v in row['verdicts'].items() if k != 'SENT'} }, {row['cancels']} cancels for the dead, "
               f"{row['waiting']} never taken; exchange: {found['market']['orders']} orders, each filled once")
-        for name in ("before", "during"):
-            print("steady, round trip {} the kills: {count} orders, p50 {p50_us:.1f} us, p99 {p99_us:.1f} us".format(
-                name, **kept[name]))
+        for who in ("nobody", "the bystander", "the victim"):
+            print("steady, round trip while {} was killed: {count} orders, p50 {p50_us:.1f} us, p99 {p99_us:.1f} us".format(
+                who, **kept["killed"][who]))
+        print("p99 while the victim was killed / while the bystander was: {:.2f}".format(
+            kept["killed"]["the victim"]["p99_us"] / kept["killed"]["the bystander"]["p99_us"]))
     for what in wrong:
         print("NOT SO:", what)
     return 1 if wrong else 0

@@ -7,6 +7,7 @@ def kill(directory):
     found, wrong = run(10, 1, directory)
     assert not wrong, (wrong, found)
     assert found["steady"]["fills"] > 2000 and found["market"]["desk"]["victim"]["sent"] > 10
+    assert all(found["steady"]["killed"][who]["count"] for who in ("the bystander", "the victim"))
 
 
 def test_ten_kills_and_every_order_is_accounted_for(tmp_path):
