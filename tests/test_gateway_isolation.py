@@ -169,13 +169,14 @@ def test_a_flood_of_logons(town):
 @pytest.mark.parametrize("text, reason, tag", [
     ("35=V|262=R|263=1|264=0|267=1000000000|269=0|146=1|55=A|", 16, 267),      # NumInGroup of 10^9
     ("35=0|0=x|", 0, 0),
+    ("35=0|2147483648=x|", 0, 2147483648),
     ("35=0|4294967297=x|", 0, 4294967297),
     ("35=0|99999999999999999999=x|", 0, 99999999999999999999),
     ("35=0|-1=x|", 0, -1),
     ("35=1|112=|", 4, 112),
     ("35=D|11=A|55=B|54=1|60=20260921-14:13:21|38=10^9|40=2|44=1|", 6, 38),
     ("35=2|7=99999999999999999999|16=0|", 6, 7),
-], ids=["group", "tag 0", "tag 2^32+1", "tag 10^20", "tag -1", "empty", "quantity", "number"])
+], ids=["group", "tag 0", "tag 2^31", "tag 2^32+1", "tag 10^20", "tag -1", "empty", "quantity", "number"])
 def test_what_the_standard_rejects(text, reason, tag):
     with Town(validator=rules()) as town:
         before = town.evil.stats()

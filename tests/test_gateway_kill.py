@@ -39,6 +39,7 @@ def test_quickfix_and_the_gateway_go_on_in_every_version_and_role(link):
     assert "wrong" not in report, report["wrong"]
     assert len(report["resends"]) == 16 and all(report["resends"].values()), report
     assert report["counts"]["gap fills"] and report["counts"]["application messages in"] > 200
+    assert any(report["asked"].values()), report            # the other way, each session in make soak-kill
 
 
 def test_a_message_whose_callback_was_interrupted_comes_again(link):

@@ -86,7 +86,7 @@ def main(arguments=None):
     args = parser.parse_args(arguments)
     least = EACH * args.kills // 1000
     kills, counts, wrong = collections.Counter(), collections.Counter(), 0
-    theirs, resends = collections.Counter(), collections.Counter()
+    theirs, resends, asked = collections.Counter(), collections.Counter(), collections.Counter()
     began = time.monotonic()
     with netns.Link() as link:
         for role in ("initiator", "acceptor"):
@@ -99,6 +99,7 @@ def main(arguments=None):
             counts.update(report.get("counts", {}))
         for lives, orders in ((args.kills // 10, 0), (2, args.orders)):
             print(f"{lives} kills against QuickFIX, {orders or 'any number of'} orders a session", flush=True)
+            start = time.monotonic()
             report = play_quickfix(link, lives, args.seed, least=max(1, least // 10), orders=orders, progress=10)
             if "wrong" in report:
                 wrong += 1
@@ -106,16 +107,19 @@ def main(arguments=None):
             else:
                 theirs.update(report["kills"])
                 resends.update(report["resends"])
+                asked.update(report["asked"])
+                print(f"{report['counts']['application messages in']} orders answered, {len(report['resends'])} sessions, "
+                      f"{time.monotonic() - start:.0f} s", flush=True)
     for name, ours, points in (("our own peer", kills, driver.NAMED), ("QuickFIX", theirs, quickfix.POINTS)):
         for point in (*points, "anywhere", driver.RUN):
             print(f"{ours[point]:6} kills against {name}: {point}")
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
-    print("resends to QuickFIX: " + ", ".join(f"{name} {n}" for name, n in resends.items()))
+    print("resends to QuickFIX, and by it: " + ", ".join(f"{name} {n} {asked[name]}" for name, n in resends.items()))
     missed = [point for point in (*driver.NAMED, driver.RUN) if kills[point] < least] + [
         what for what in ("resends compared", "delivered again", "gap fills") if not counts[what]] + [
         f"QuickFIX: {point}" for point in (*quickfix.POINTS, driver.RUN) if not theirs[point]] + [
         f"resends on {s['name']}" for role in ("initiator", "acceptor") for s in quickfix.sessions(role, 0)
-        if not resends[s["name"]]]
+        if not resends[s["name"]] or not asked[s["name"]]]
     if missed:
         print("not exercised: " + ", ".join(missed))
     print(f"{sum(kills.values()) + sum(theirs.values())} kills in {time.monotonic() - began:.0f} s: {wrong} runs wrong")

@@ -78,6 +78,8 @@ def judged(directory, s, told):
         if message.get(b"43") != b"Y":
             # after the last Logout QuickFIX may use one number more for a Logon that finds no connection
             high = max(high, int(message[b"34"]))
+        else:
+            judge.counts["messages QuickFIX sent again"] += 1
         if message[b"35"] == b"D":
             # one placed in the moment of a disconnect has its number, and is on the wire only as one sent again
             number = placed.setdefault(message[b"11"].decode(), int(message[b"34"]))
@@ -108,16 +110,17 @@ def lives(path, quickfix, directory, made, kills, seed, least=0, pause_s=0.3, or
             told = gateway.tell()
         except (Wrong, ProcessFailed) as e:
             raise Wrong("\n".join([str(e), gateway.report(), *tails(directory, made, str(e), gateway)])) from None
-    problems, counts, resends = [], {}, {}
+    problems, counts, resends, asked = [], {}, {}, {}
     for s in made:
         judge = judged(directory[s["role"]], s, told[s["name"]])
         problems += [f"{s['name']}: {p}" for p in judge.problems]
         resends[s["name"]] = judge.counts["resends"]
+        asked[s["name"]] = judge.counts["messages QuickFIX sent again"]
         for what, n in judge.counts.items():
             counts[what] = counts.get(what, 0) + n
     if problems:
         raise Wrong("\n".join(problems[:20]))
-    return {"kills": died, "counts": counts, "resends": resends}
+    return {"kills": died, "counts": counts, "resends": resends, "asked": asked}
 
 
 def live(gateway, plan, sessions, pause_s):
