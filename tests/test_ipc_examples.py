@@ -57,7 +57,7 @@ def test_hot_swap():
     assert "takes over at event 0" in one.stdout.readline()
     two = start("hot_swap/strategy.py", 2)
     one.send_signal(signal.SIGKILL)
-    one.communicate()
+    one.communicate(timeout=60)
     assert "all acknowledged" in end(feed)
     assert "to 2999" in end(two)
 
@@ -83,7 +83,7 @@ def test_outside_strategy(tmp_path):
     buyer = start(*command)
     assert "logged on" in buyer.stdout.readline() and "1 fills, the last 100 at 99.50" in buyer.stdout.readline()
     buyer.kill()
-    buyer.communicate()
+    buyer.communicate(timeout=60)
     again = start(*command)
     assert "fills" in again.stdout.readline() + again.stdout.readline()
     gateway.send_signal(signal.SIGTERM)

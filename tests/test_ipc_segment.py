@@ -157,7 +157,8 @@ def test_those_attached_see_that_their_segment_was_replaced(tmp_path):
 
 
 def test_no_space_is_an_error_now_and_not_a_bus_error_later(tmp_path):
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True,
+                      timeout=60).returncode:
         pytest.skip("cannot mount a small tmpfs here")
     try:
         with pytest.raises(SegmentError) as e:
@@ -167,7 +168,7 @@ def test_no_space_is_an_error_now_and_not_a_bus_error_later(tmp_path):
         with Writer("x", 64, 1024, directory=tmp_path) as w:
             assert w.send(b"fits")
     finally:
-        subprocess.run(["umount", "-l", tmp_path], check=True)
+        subprocess.run(["umount", "-l", tmp_path], check=True, timeout=300)
 
 
 def test_attach_waits_for_a_creator_and_gives_up_in_time(tmp_path):

@@ -93,7 +93,7 @@ def calls(tmp_path, kind, wait="spin", planted=""):
 def traced(tmp_path):
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
-    tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, text=True)
+    tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, text=True, timeout=300)
     if tried.returncode:
         pytest.skip(f"strace may not trace here: {tried.stderr.strip()}")
     return tmp_path
@@ -139,7 +139,7 @@ print(json.dumps([counting(), found]))
 
 def allocated(directory, octets):
     done = subprocess.run([sys.executable, "-c", ALLOCATING.format(root=str(ROOT), n=2 * N), directory, str(octets)],
-                          capture_output=True, text=True, env=dict(os.environ, LD_PRELOAD=allocations.__file__))
+                          capture_output=True, text=True, env=dict(os.environ, LD_PRELOAD=allocations.__file__), timeout=300)
     assert done.returncode == 0, done.stderr
     counting, found = json.loads(done.stdout)
     assert counting
