@@ -85,6 +85,11 @@ cdef bint price_is_good(const risk_limits *r, const order *o) noexcept nogil:
     return at.hash != 0 and at.low_e8 <= o.Price_e8 <= at.high_e8
 
 
+cdef inline uint64_t magnitude(int64_t price_e8) noexcept nogil:
+    """Without its sign: the price of a spread may be below 0. That of the least int64 is 2**63."""
+    return <uint64_t>price_e8 if price_e8 >= 0 else <uint64_t>0 - <uint64_t>price_e8
+
+
 cdef int risk_check(slot *g, const order *o, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
     cdef risk_limits *r = &g.risk
     if r.killed:
@@ -96,7 +101,7 @@ cdef int risk_check(slot *g, const order *o, uint64_t MsgType, uint64_t now_ns) 
     if r.max_order_qty and o.OrderQty > r.max_order_qty:
         g.stats.refused_qty += 1
         return RISK_QTY
-    if r.max_notional_e8 and o.Price_e8 > 0 and o.OrderQty > r.max_notional_e8 / o.Price_e8:
+    if r.max_notional_e8 and o.Price_e8 != 0 and <uint64_t>o.OrderQty > <uint64_t>r.max_notional_e8 / magnitude(o.Price_e8):
         g.stats.refused_notional += 1
         return RISK_NOTIONAL
     if (r.prices != NULL or r.min_price_e8 or r.max_price_e8) and not price_is_good(r, o):

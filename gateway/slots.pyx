@@ -93,6 +93,8 @@ cdef int fill_risk(slot *g, int64_t max_order_qty, int64_t max_notional_e8, uint
     cdef open_order *entries = NULL
     if not 0 <= price_band <= 1000:
         raise ValueError(f"price_band is {price_band:g} percent, must be 0 to 1000")
+    if max_order_qty < 0 or max_notional_e8 < 0:
+        raise ValueError(f"max_order_qty {max_order_qty} and max_notional_e8 {max_notional_e8} must be 0 or more")
     if min_price_e8 < 0 or (max_price_e8 and max_price_e8 < min_price_e8):
         raise ValueError(f"min_price_e8 {min_price_e8} and max_price_e8 {max_price_e8} leave no price")
     g.risk.max_order_qty = max_order_qty

@@ -1,5 +1,6 @@
 """Risk checks: prices. Quantity, notional, rate and the kill switch are in test_gateway_orders and test_gateway_keys."""
 import pytest
+from street import Quiet, Street
 from test_gateway_keys import street
 
 from gateway.strategy import VERDICTS
@@ -55,6 +56,22 @@ def test_fixed_prices():
         s.settle()
         assert [new(s, p) for p in (4.99999999, 5, 10.5, 10.50000001)] == ["RISK_PRICE", "SENT", "SENT", "RISK_PRICE"]
         assert s.here.order_new("ABC", "1", 1, 0, OrdType="1") == 0     # a market order has no price
+
+
+@pytest.mark.parametrize("price, most", [(500 * E8, 2), (-500 * E8, 2), (-1, 1000 * E8), (-2**63, 0), (2**63 - 1, 0)])
+def test_the_notional_of_a_price_below_zero_is_bounded_too(price, most):
+    with Street(Quiet(), max_notional_e8=1000 * E8) as s:
+        s.settle()
+        verdicts = [VERDICTS[s.here.order_new("SPREAD", "1", qty, price)] for qty in (most, most + 1, 2**63 - 1) if qty]
+        assert verdicts == (["SENT"] if most else []) + ["RISK_NOTIONAL", "RISK_NOTIONAL"]
+        assert VERDICTS[s.here.order_replace("1", "SPREAD", "1", most + 1, price)] == "RISK_NOTIONAL"
+        assert s.here.stats()["refused_notional"] == 3
+
+
+def test_limits_below_zero_cannot_be():
+    for wrong in (dict(max_notional_e8=-1), dict(max_order_qty=-1)):
+        with pytest.raises(ValueError, match="must be 0 or more"):
+            Street(Quiet(), **wrong)
 
 
 def test_a_replacement_is_judged_too_and_a_cancel_is_not():
