@@ -109,7 +109,7 @@ cdef class Parser:
         while taken < n:
             if self.begin == self.end:
                 self.begin = self.end = 0
-            elif self.begin > self.cap // 2:
+            elif self.begin > self.cap // 2 or self.end == self.cap:
                 memmove(self.octets, self.octets + self.begin, self.end - self.begin)
                 self.end -= self.begin
                 self.begin = 0

@@ -1,4 +1,7 @@
 """fix.Parser: a stream of octets in any pieces, and what it does with what is no message."""
+import subprocess
+import sys
+
 import pytest
 
 import fix
@@ -69,6 +72,36 @@ def test_resync_by_trailer_swallows_what_quickfix_swallows():
     short = heartbeat(1).replace(b"9=10", b"9=05")
     parser = fix.Parser(resync="trailer")
     assert [m[34] for m in parser.feed(short + heartbeat(2))] == ["2"]
+
+
+HOSTILE = """
+import random, sys, fix
+from fix import Message
+random.seed(7)
+one = Message("0", {34: 1, 58: "x" * 20}).encode()
+for max_size in (100, 1000, 4096, 65535):
+    cap = 2 * max_size + 4096
+    for _ in range(40 if max_size < 5000 else 6):
+        length = random.randint(5, max_size - 20)
+        bad = b"8=FIX.4.4\x019=%d\x0135=B\x0158=" % length + b"z" * (length + random.choice([0, 4000, 8000, cap]))
+        head = one * (random.randint(0, cap) // len(one))
+        tail = b"\x0110=000\x01" + one * 3
+        stream = head + bad + tail
+        whole = None
+        for piece in (len(stream), random.randint(1, 1 + len(stream)), random.randint(len(stream) // 99 + 1, len(stream))):
+            parser = fix.Parser(max_size=max_size, resync="trailer")
+            found = [m.raw for i in range(0, len(stream), piece) for m in parser.feed(stream[i:i + piece])]
+            assert sum(map(len, found)) + parser.skipped + parser.pending == len(stream)
+            whole = whole or (found, parser.skipped, parser.garbled)
+            assert (found, parser.skipped, parser.garbled) == whole, (max_size, length, len(head), piece)
+            assert parser.pending == 0 and found[-2:] == [one] * 2
+print("done")
+"""
+
+
+def test_a_peer_cannot_stop_it_with_a_trailer_that_does_not_come():
+    child = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=60)    # it kept the GIL
+    assert child.stdout == "done\n", child.stderr
 
 
 def test_structure_faults_are_told_and_the_stream_goes_on():
