@@ -154,7 +154,7 @@ cdef bint well_formed(int kind, const uint8_t *p, uint32_t n) noexcept nogil:
     if kind == MONTHYEAR:           # YYYYMM, YYYYMMDD, YYYYMMw1
         if n < 6 or fix_digits_uint(p, 6, &u) != 0 or u % 100 - 1 > 11:
             return False
-        return n == 6 or (n == 8 and p[7] - 48 <= 9 and (p[6] == 119 or p[6] - 48 <= 3))
+        return n == 6 or (n == 8 and <uint8_t>(p[7] - 48) <= 9 and (p[6] == 119 or <uint8_t>(p[6] - 48) <= 3))
     return True
 
 
