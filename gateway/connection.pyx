@@ -9,9 +9,9 @@ from libc.string cimport memcpy, memset
 
 from fix.endpoint cimport session_is_for, session_set_peer
 from fix.message cimport fix_field, fix_find, fix_msg, fix_value
-from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_parse
+from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, FIX_RESYNC_NEXT, fix_parse
 from fix.session cimport (
-    FIX_DISCONNECTED, FIX_ESTABLISHED, fix_session, session_abort, session_connected, session_disconnected, session_input, session_logout, session_matches, session_opens_ns, session_poll, session_writable)
+    FIX_DISCONNECTED, FIX_ESTABLISHED, fix_session, session_abort, session_connected, session_disconnected, session_input, session_logout, session_matches, session_opens_ns, session_poll, session_reset, session_writable)
 from stack.tcb cimport (
     TCP_EV_CLOSED, TCP_EV_CONNECTED, TCP_EV_PEER_CLOSED, TCP_EV_REFUSED, TCP_EV_RESET, TCP_EV_TIMEOUT,
     TCP_EV_UNREACHABLE, TCP_EV_WRITABLE, TCP_SYN_SENT, tcb, tcp_sink)
@@ -113,6 +113,14 @@ cdef void slot_try_later(slot *g, uint64_t now_ns) noexcept nogil:
         g.backoff_ns = min(2 * g.backoff_ns, g.reconnect_max_ns)
 
 
+cdef void slot_vacate(slot *g, uint64_t now_ns) noexcept nogil:
+    """A place of a template's pool whose peer never logged on is the next one's, from number 1 on."""
+    if g.s.next_in != 1 or g.s.next_out != 1:       # a Logout that said why
+        session_reset(g.s, now_ns)
+    session_set_peer(g.s, <const uint8_t *>b"*", 1)
+    g.vacant = True
+
+
 cdef void slot_let_go(slot *g, uint64_t now_ns) noexcept nogil:
     """Session and connection part. TCP goes on alone; an initiator is to try again after its wait."""
     cdef tcb *c = g.c
@@ -121,6 +129,8 @@ cdef void slot_let_go(slot *g, uint64_t now_ns) noexcept nogil:
     if c != NULL:
         memset(&c.sink, 0, sizeof(tcp_sink))
     session_disconnected(g.s, now_ns)
+    if g.pooled and g.s.stats.logons == 0:
+        slot_vacate(g, now_ns)
     if g.initiator:
         slot_try_later(g, now_ns)
         timer_by(&g.e.due, &g.wake, g.connect_ns)
@@ -211,8 +221,12 @@ cdef uint32_t anonymous_on_text(void *ctx, tcb *c, const uint8_t *p, uint32_t n,
     cdef anonymous *a = <anonymous *>ctx
     cdef engine *e = a.e
     cdef slot *g = NULL
-    cdef int verdict = fix_parse(e.msg, p, n)
-    if verdict == FIX_PARTIAL and e.msg.need <= LOGON_MAX:
+    cdef int verdict
+    # what the session that parsed last with this left in it is no business of a stranger's
+    e.msg.max_size = LOGON_MAX
+    e.msg.resync = FIX_RESYNC_NEXT
+    verdict = fix_parse(e.msg, p, n)
+    if verdict == FIX_PARTIAL:
         c.rcv_need = e.msg.need
         return 0
     if verdict == FIX_COMPLETE:

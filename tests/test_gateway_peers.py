@@ -1,6 +1,6 @@
 """Backup hosts, templates of acceptors, and a strategy's word about what is sent again."""
 import pytest
-from street import Quiet, Street
+from street import Quiet, Street, shown
 from test_gateway_keys import SESSION, order, street, types
 
 from gateway.config import ConfigError, parse
@@ -82,6 +82,23 @@ def test_the_pool_is_bounded_and_refusals_are_counted():
         m.trader("ONE"), m.trader("TWO")
         three = m.trader("THREE")
         assert not three.logged_on and m.venue.stats()["engine_refused_pool"] == 1
+
+
+def test_who_never_logs_on_keeps_no_place_of_the_pool():
+    with Market(pool=1) as m:
+        m.pool[0].renumber(next_in=20)
+        low = m.trader("LOW")               # too low a number: refused by a Logout, which has a number too
+        assert not low.logged_on and low.stats()["connects"] == 1
+        assert any("|35=5|34=1|" in shown(octets) for _, _, way, octets in m.venue.messages() if way == "out")
+        low.enabled = False
+        m.settle()
+        assert m.pool[0].vacant and m.pool[0].TargetCompID == "*"
+        good = m.trader("GOOD")
+        assert good.logged_on and (good.next_in, good.next_out, m.pool[0].next_in) == (2, 2, 2)
+        assert m.venue.stats()["engine_refused_pool"] == 0
+        good.logout()
+        m.settle()
+        assert not m.pool[0].vacant                         # whoever logged on once keeps session and numbers
 
 
 def test_a_peer_that_comes_again_has_its_session_and_numbers():

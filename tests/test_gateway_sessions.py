@@ -58,6 +58,19 @@ def test_anybody_else_is_closed_without_an_answer(street, octets):
     assert not street.there.connected and street.quiet.told == []
 
 
+def test_one_sessions_limit_does_not_judge_anothers_logon():
+    with Street(Quiet()) as s:
+        pair = ("SMALL", "PEER", 256), ("VENUE" + "L" * 50, "GATEWAY" + "L" * 50, 65535)
+        for venue, gateway, most in pair:
+            s.venue.add_session(venue, gateway, role="acceptor", port=9878, strategy=s.venue_strategy, max_message=most)
+            long = {} if most == 256 else dict.fromkeys(("Username", "Password", "SenderSubID"), "L" * 60)
+            made = s.gateway.add_session(gateway, venue, role="initiator", host="10.0.0.2", port=9878,
+                                         strategy=s.strategy, **long)
+            s.settle()
+            assert made.logged_on and made.stats()["connects"] == 1
+        assert s.venue.stats()["engine_refused_logon"] == 0
+
+
 def test_a_second_connection_of_a_session_is_closed(street):
     first = connection(street, framed(LOGON.format(us="GATEWAY")))
     second = connection(street, framed(LOGON.format(us="GATEWAY")))
