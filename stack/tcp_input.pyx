@@ -13,7 +13,7 @@ from .netif cimport netif
 from .recorder cimport recorder_l4
 from .seqnum cimport seq_ge, seq_gt, seq_in, seq_le, seq_lt
 from .tcb cimport *
-from .tcp_open cimport tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent, tcp_uto_arrives
+from .tcp_open cimport NO_FIELD, tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent, tcp_uto_arrives
 from .tcp_output cimport tcp_challenge_ack, tcp_reply_rst, tcp_send_ack, tcp_send_syn
 from .tcp_recovery cimport tcp_acked, tcp_acked_predicted, tcp_rtt_sample
 from .tcp_table cimport *
@@ -114,6 +114,8 @@ cdef int tcp_segment_arrives(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t 
             tcp_after_ack(c, now_ns)
         if c.ack_pending == 2:
             tcp_send_ack(c, TCP_TX_DUP_ACK if verdict != TCP_RX_ACCEPTED else TCP_TX_ACK, now_ns)
+        if unlikely(c.urgent_in and seq_ge(c.rcv_nxt - c.rcv.held, c.rcv_up)):
+            c.urgent_in = 0                         # all of it has been taken
         tcp_predict(c)
     return verdict
 
@@ -122,7 +124,7 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
     """3.10.7.4, all states but CLOSED, LISTEN and SYN-SENT."""
     cdef tcp_opt opt
     cdef uint32_t wnd, len_
-    cdef bint closed_window = False, opened = False
+    cdef bint closed_window = False, opened = False, syn = False
     cdef int verdict
     opt.sack_count = 0
     opt.has_timestamps = opt.has_uto = False
@@ -135,6 +137,7 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
             return TCP_RX_DUPLICATE
         seg.seq += 1                                # the SYN-ACK of a simultaneous open; its SYN we have
         seg.flags &= ~TCP_SYN
+        syn = True
 
     # First: sequence number. PAWS comes before (RFC 7323 section 5.3 R1)
     if c.ts_ok and opt.has_timestamps and not seg.flags & TCP_RST and seq_lt(opt.tsval, c.ts_recent) \
@@ -171,8 +174,8 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
             tcp_reply_rst(c.table, ip, seg, now_ns)
             return TCP_RX_BAD_ACK
         c.snd_una = c.iss + 1
-        c.snd_wnd = <uint32_t>seg.wnd << c.snd_wscale
-        c.snd_wnd_field = seg.wnd
+        c.snd_wnd = <uint32_t>seg.wnd << (0 if syn else c.snd_wscale)      # that of a SYN is never scaled
+        c.snd_wnd_field = NO_FIELD if syn and c.snd_wscale else seg.wnd
         c.max_snd_wnd = c.snd_wnd
         c.snd_wl1 = seg.seq
         c.snd_wl2 = seg.ack
@@ -188,8 +191,10 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
     if seq_gt(seg.ack, c.snd_nxt) or seq_lt(seg.ack, c.snd_una - c.max_snd_wnd):
         tcp_challenge_ack(c, now_ns)
         return TCP_RX_BAD_ACK
-    if c.ts_ok and opt.has_timestamps and seq_le(seg.seq, c.last_ack_sent) and seq_ge(opt.tsval, c.ts_recent):
-        # RFC 7323 section 4.3 (2): segments that begin at or before the last ACK carry the time to echo
+    if c.ts_ok and opt.has_timestamps and seq_le(seg.seq, c.last_ack_sent) \
+            and (seq_ge(opt.tsval, c.ts_recent) or (now_ns - c.ts_recent_ns) // 1000000000 >= PAWS_IDLE_S):
+        # RFC 7323 section 4.3 (2): segments that begin at or before the last ACK carry the time to echo; section 5.5: one
+        # that is 24 days old compares with nothing
         c.ts_recent = opt.tsval
         c.ts_recent_ns = now_ns
     c.last_rx_ns = now_ns
@@ -199,7 +204,7 @@ cdef int tcp_otherwise(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, uint64_t now_ns
     if c.ecn_ok:
         tcp_ecn_arrives(c, ip, seg, now_ns)
     if not opened:
-        tcp_ack_arrives(c, seg, &opt, now_ns)
+        tcp_ack_arrives(c, seg, &opt, closed_window, now_ns)
     verdict = tcp_ack_and_state(c, seg, now_ns)
     if verdict >= 0:
         return verdict
@@ -288,10 +293,10 @@ cdef void tcp_ecn_arrives(tcb *c, const ipv4_hdr *ip, const tcp_seg *seg, uint64
         c.ecn_echo = 1
 
 
-cdef void tcp_ack_arrives(tcb *c, const tcp_seg *seg, const tcp_opt *opt, uint64_t now_ns) noexcept nogil:
-    """Fifth, ESTABLISHED: SND.UNA and the send window."""
+cdef void tcp_ack_arrives(tcb *c, const tcp_seg *seg, const tcp_opt *opt, bint cut, uint64_t now_ns) noexcept nogil:
+    """Fifth, ESTABLISHED: SND.UNA and the send window. `cut`: it had text, which the closed window kept out."""
     cdef uint32_t wnd = <uint32_t>seg.wnd << c.snd_wscale
-    cdef bint bare = (seg.text_len == 0 and not seg.flags & TCP_FIN and seg.ack == c.snd_una and wnd == c.snd_wnd)
+    cdef bint bare = (seg.text_len == 0 and not cut and not seg.flags & TCP_FIN and seg.ack == c.snd_una and wnd == c.snd_wnd)
     if c.probe_out:
         # MUST-37: a peer that answers probes is alive, however long its window stays closed
         c.user_at_ns = NEVER

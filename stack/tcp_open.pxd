@@ -5,6 +5,9 @@ from .tcb cimport tcb, tcp_listener, tcp_table
 from .wire.ipv4 cimport ipv4_hdr
 from .wire.tcp cimport tcp_seg
 
+cdef enum:
+    NO_FIELD = 0x10000              # no window in a header is so large
+
 # no tcb has this 4-tuple -> tcp_rx_verdict
 cdef int tcp_no_connection(tcp_table *t, const ipv4_hdr *ip, const tcp_seg *seg, uint32_t ports, tcb **made,
                            uint64_t now_ns) noexcept nogil

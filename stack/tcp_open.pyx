@@ -18,7 +18,6 @@ from .wire.ipv4 cimport ipv4_hdr
 from .wire.tcp cimport *
 
 cdef enum:
-    NO_FIELD = 0x10000              # no window in a header is so large
     DEFAULT_MSS = 536               # the peer named none (MUST-15)
 
 

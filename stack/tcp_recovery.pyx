@@ -177,7 +177,9 @@ cdef void tcp_congested(tcb *c, uint32_t ack, bint ece, uint32_t acked, uint64_t
                 c.dctcp_alpha = 1024
             c.dctcp_acked = c.dctcp_marked = 0
             c.dctcp_end = c.snd_nxt
-    if not ece or c.opt.congestion == TCP_CC_NONE or c.recovery != TCP_RECOVERY_NONE or seq_lt(ack, c.cwr_end):
+    if not ece or c.opt.congestion == TCP_CC_NONE or c.recovery != TCP_RECOVERY_NONE:
+        return
+    if seq_lt(ack, c.cwr_end) and seq_le(c.cwr_end, c.snd_nxt):     # a mark that SND.NXT is not up to is 2 GiB old
         return
     c.cwr_end = c.snd_nxt
     c.cwr_due = 1
@@ -299,6 +301,8 @@ cdef void tcp_advance(tcb *c, uint32_t ack, ack_news *news, uint64_t now_ns) noe
             if seq_lt(s.seq, ack):
                 tcp_forget(c, s, ack - s.seq)
                 s.seq = ack
+                if s.flags & TCP_SENT_RETRANS and s.xmit_ns > news.second_copy_ns:
+                    news.second_copy_ns = s.xmit_ns
                 if s.flags & TCP_SENT_IN_FLIGHT_AGAIN:      # only its front was sent again
                     s.flags &= ~TCP_SENT_IN_FLIGHT_AGAIN
                     c.again_octets -= s.end - s.seq
@@ -366,7 +370,7 @@ cdef void tcp_read_dsack(tcb *c, uint32_t right) noexcept nogil:
         if c.max_ack_delay_ns > MAX_ACK_DELAY_NS:
             c.max_ack_delay_ns = MAX_ACK_DELAY_NS
         return
-    if seq_ge(c.snd_una, c.rack_dsack_round):
+    if seq_ge(c.snd_una, c.rack_dsack_round) or seq_gt(c.rack_dsack_round, c.snd_nxt):
         c.rack_dsack_round = c.snd_nxt
         if c.rack_reo_mult < 64:
             c.rack_reo_mult += 1
@@ -660,15 +664,20 @@ cdef void tcp_advise(tcb *c, uint64_t now_ns) noexcept nogil:
 
 cdef void tcp_smaller_mss(tcb *c, uint32_t mss, uint64_t now_ns) noexcept nogil:
     """RFC 1191 section 6.4: segments cannot have passed; send them again, smaller, without blaming congestion."""
-    cdef uint32_t i = c.sent_head
+    cdef uint32_t i = c.sent_head, room
     cdef tcp_sent *s
+    cdef bint fin
     c.pmtu_mss = mss
     c.snd_mss = mss
+    room = tcp_text_room(c)
     while i != c.sent_tail:
         s = &c.sent[i & c.sent_mask]
         i += 1
-        if s.end - s.seq > mss and not s.flags & TCP_SENT_SACKED:
+        fin = c.fin_sent and s.end == c.snd_end + 1
+        if s.end - s.seq - fin > room and not s.flags & TCP_SENT_SACKED:
             tcp_mark_lost(c, s, TCP_TX_PMTU_RETRANSMIT)
+    if not c.sack_ok:
+        tcp_limit_sacked(c)
     if c.lost_octets and c.recovery == TCP_RECOVERY_NONE:
         c.recovery = TCP_RECOVERY_LOSS
         c.recover = c.snd_nxt
