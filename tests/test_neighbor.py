@@ -166,16 +166,6 @@ def test_of_the_frames_that_wait_the_newest_are_kept():
     wire.accounted()
 
 
-def test_what_many_sessions_begin_in_one_step_waits_for_one_answer():
-    """Thirty-two SYNs through one router, and as many answers to what is left of connections of a life before."""
-    wire = Wire()
-    for n in range(48):
-        assert wire.send(b"%d" % n)
-    wire.rx(is_at(PEER, PEER_MAC))
-    assert [bytes(f[IP].payload) for f in wire.out() if IP in f] == [b"%d" % n for n in range(48)]
-    wire.accounted()
-
-
 def test_the_waiting_room_is_bounded_for_all_together():
     wire = Wire(pending=4)
     for n in range(4):

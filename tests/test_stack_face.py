@@ -55,6 +55,14 @@ def test_a_conversation_by_readiness(two):
     assert client.events() == ["closed"]
 
 
+def test_what_many_sessions_begin_in_one_step_waits_for_one_answer(two):
+    """As a gateway does that comes back: 48 SYNs to a neighbour whose address is not known yet; no RTO is waited for."""
+    two.b.listen(80)
+    begun = [two.a.connect("10.0.0.2", 80) for _ in range(48)]
+    two.go(100)
+    assert [c.state for c in begun] == ["ESTABLISHED"] * 48
+
+
 def test_callbacks_may_do_anything(two):
     said = []
 
