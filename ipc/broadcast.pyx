@@ -31,10 +31,10 @@ from ipc.broadcast_ring cimport (
     broadcast_resume,
     broadcast_whole,
 )
-from ipc.segment cimport LOCK_PRODUCER, SEGMENT_BROADCAST, SEGMENT_POOL, view
+from ipc.segment cimport LOCK_PRODUCER, SEGMENT_BROADCAST, SEGMENT_POOL, obtain, view
 from ipc.wait cimport SEGMENT_WAKEUPS
 
-from ipc.segment import RoleTaken
+from ipc.segment import RoleTaken, hugetlbfs
 from ipc.wait import RingCorrupt
 
 cdef enum:
@@ -57,32 +57,28 @@ cdef class Publisher(Side):
     capacity  messages the ring keeps for readers that fall behind, a power of two: size it for the longest stall
     buffers   0, or the number of buffers of the pool, a power of two
     wakeups   readers may sleep; costs the writer a full fence a message
+    lock      True: this side's mapping is never paged out (mlock; OSError where RLIMIT_MEMLOCK forbids it)
+    hugepages True: the segments lie on hugetlbfs, in `directory` or its first mount; for readers alike
     """
 
     def __init__(self, name, max_len=None, capacity=4096, *, create=None, directory=None, buffers=0, wakeups=False,
-                 replace=False, timeout=1.0):
+                 replace=False, timeout=1.0, lock=False, hugepages=False):
         self.open_buffer = -1
-        flags = (SEGMENT_WAKEUPS if wakeups else 0) | (BROADCAST_POOLED if buffers else 0)
-        if create and max_len is None:
-            raise ValueError("max_len is needed to create a broadcast")
-        if create is not False and max_len is not None:
-            ring_len = sizeof(descriptor) if buffers else max_len
-            try:
-                self.segment = Segment.create(name, SEGMENT_BROADCAST, ring_len, capacity,
-                                              broadcast_octets(ring_len, capacity), directory, flags, replace)
+        if hugepages:
+            directory = hugetlbfs(directory)
+        ring_len = sizeof(descriptor) if buffers and max_len is not None else max_len
+        self.segment = obtain(name, SEGMENT_BROADCAST, ring_len, capacity, broadcast_octets(ring_len or 0, capacity), create,
+                              directory, (SEGMENT_WAKEUPS if wakeups else 0) | (BROADCAST_POOLED if buffers else 0),
+                              replace, timeout, lock, (None, None))
+        try:
+            if self.segment.created:
                 if buffers:
                     self.pool = Segment.create(name + ".pool", SEGMENT_POOL, max_len, buffers,
-                                               buffers * buffer_stride(max_len), directory, 0, True)
+                                               buffers * buffer_stride(max_len), directory, 0, True, lock)
                     self.pool.publish()
                 self.segment.publish()
-            except FileExistsError:
-                if create:
-                    raise
-        if self.segment is None:
-            self.segment = Segment.attach(name, SEGMENT_BROADCAST, directory, None, None, timeout)
-            if self.segment.flags & BROADCAST_POOLED:
-                self.pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, max_len, None, timeout)
-        try:
+            elif self.segment.flags & BROADCAST_POOLED:
+                self.pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, max_len, None, timeout, lock)
             if not self.segment.claim(LOCK_PRODUCER):
                 raise RoleTaken(self.segment.path, "has a living publisher already", "end that publisher first", 16)
             if broadcast_octets(self.segment.max_len, self.segment.capacity) + 4096 > self.segment.size:
@@ -220,15 +216,17 @@ cdef class Subscriber(Side):
     wait    `spin`, `yield` or `sleep` (needs a broadcast made with wakeups=True)
     """
 
-    def __init__(self, name, *, directory=None, start="newest", wait="yield", timeout=1.0):
-        self.segment = Segment.attach(name, SEGMENT_BROADCAST, directory, None, None, timeout)
+    def __init__(self, name, *, directory=None, start="newest", wait="yield", timeout=1.0, lock=False, hugepages=False):
+        if hugepages:
+            directory = hugetlbfs(directory)
+        self.segment = Segment.attach(name, SEGMENT_BROADCAST, directory, None, None, timeout, lock)
         try:
             if broadcast_octets(self.segment.max_len, self.segment.capacity) + 4096 > self.segment.size:
                 raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
             if self.segment.flags & BROADCAST_POOLED:
                 if self.segment.max_len != sizeof(descriptor):
                     raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
-                self.pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, None, None, timeout)
+                self.pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, None, None, timeout, lock)
                 if self.pool.capacity * buffer_stride(self.pool.max_len) + 4096 > self.pool.size:
                     raise RingCorrupt(self.pool.path, "its geometry cannot be", "remove it and create it again")
             self.set_wait(wait)
@@ -388,9 +386,11 @@ cdef class Subscriber(Side):
 
     @property
     def behind(self):
-        """Messages published and not yet read."""
+        """Messages published and not yet read, as far as the writer has counted them."""
+        cdef uint64_t tail
         self.segment.check()
-        return load_acquire(&self.b.shared.tail) - self.b.next
+        tail = load_acquire(&self.b.shared.tail)        # may stand one behind a message already readable
+        return tail - self.b.next if tail > self.b.next else 0
 
     def _without_validation(self):
         """For the test that shows what the second look at the stamp is for: accepts torn messages from now on."""

@@ -21,10 +21,10 @@ from ipc.ring cimport (
     ring_release,
     ring_reserve,
 )
-from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCER, SEGMENT_CHANNEL, view
+from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCER, SEGMENT_CHANNEL, obtain, view
 from ipc.wait cimport SEGMENT_WAKEUPS
 
-from ipc.segment import RoleTaken
+from ipc.segment import RoleTaken, hugetlbfs
 from ipc.wait import RingCorrupt
 
 POLICIES = {"refuse": POLICY_REFUSE, "block": POLICY_BLOCK, "drop": POLICY_DROP_NEW}
@@ -57,23 +57,16 @@ cdef class End(Side):
         return self.r.capacity
 
 
-cdef bind(End self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, int role, who):
+cdef bind(End self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages, int role,
+          who):
     """Creates or attaches the segment, takes the role, binds the ring."""
-    if create is not False:
-        if max_len is None and create:
-            raise ValueError("max_len is needed to create a channel")
-        try:
-            if max_len is not None:
-                size = capacity or 1024
-                self.segment = Segment.create(name, SEGMENT_CHANNEL, max_len, size, ring_octets(max_len, size), directory,
-                                              flags=SEGMENT_WAKEUPS if wakeups else 0, replace=replace)
-                self.segment.publish()
-        except FileExistsError:
-            if create:
-                raise
-    if self.segment is None:
-        self.segment = Segment.attach(name, SEGMENT_CHANNEL, directory, max_len, capacity, timeout)
+    size = capacity or 1024
+    self.segment = obtain(name, SEGMENT_CHANNEL, max_len, size, ring_octets(max_len or 0, size), create,
+                          hugetlbfs(directory) if hugepages else directory, SEGMENT_WAKEUPS if wakeups else 0, replace,
+                          timeout, lock, (max_len, capacity))
     try:
+        if self.segment.created:
+            self.segment.publish()
         if not self.segment.claim(role):
             raise RoleTaken(self.segment.path, f"has a living {who} already", f"end that {who} first", 16)
         self.set_wait(wait)
@@ -93,14 +86,18 @@ cdef class Writer(End):
     capacity   messages, a power of two (1,024)
     policy     what a full ring does: `refuse`, `block` (for `block_ns`) or `drop` (the new message, counted)
     wait       `spin`, `yield` or `sleep` (`sleep` needs a channel made with wakeups=True)
+    lock       True: this side's mapping is never paged out (mlock; OSError where RLIMIT_MEMLOCK forbids it)
+    hugepages  True: the segment lies on hugetlbfs, in `directory` or its first mount; for both sides alike
     """
 
     def __init__(self, name, max_len=None, capacity=None, *, create=None, directory=None, policy="refuse",
-                 block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0):
+                 block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0, lock=False,
+                 hugepages=False):
         if policy not in POLICIES:
             raise ValueError(f"policy is {policy!r}, must be one of {', '.join(POLICIES)}")
         self.policy, self.block_ns = POLICIES[policy], block_ns
-        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, LOCK_PRODUCER, "producer")
+        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
+             LOCK_PRODUCER, "producer")
 
     cdef int put(self, const uint8_t *p, uint32_t n) noexcept nogil:
         """ring_verdict: RING_OK when the message is in the ring. Does not wait, does not count."""
@@ -251,8 +248,9 @@ cdef class Reader(End):
     """The consuming end of the channel `name`; the parameters are Writer's."""
 
     def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
-                 replace=False, timeout=1.0):
-        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, LOCK_CONSUMER, "consumer")
+                 replace=False, timeout=1.0, lock=False, hugepages=False):
+        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
+             LOCK_CONSUMER, "consumer")
 
     def peek(self, timeout_ns=0):
         """A read-only memoryview of the first message not acknowledged, or None; waits up to `timeout_ns` (-1: for ever).

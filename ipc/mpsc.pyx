@@ -9,11 +9,11 @@ from libc.string cimport memcpy
 
 from ipc.atomic cimport compare_and_swap, load_acquire, load_relaxed, pause, store_relaxed, store_release
 from ipc.channel cimport POLICY_BLOCK, POLICY_DROP_NEW
-from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCERS, SEGMENT_MPSC, view
+from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCERS, SEGMENT_MPSC, obtain, view
 from ipc.wait cimport SEGMENT_WAKEUPS
 
 from ipc.channel import POLICIES
-from ipc.segment import RoleTaken
+from ipc.segment import RoleTaken, hugetlbfs
 from ipc.wait import RingCorrupt
 
 cdef enum:
@@ -36,25 +36,17 @@ cdef uint32_t slot_stride(uint32_t max_len) noexcept nogil:
 cdef class MpscEnd(Side):
     """What both ends share."""
 
-    def _bind(self, name, directory, max_len, capacity, create, wakeups, replace, timeout):
+    def _bind(self, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages):
         cdef uint64_t i
-        if create and max_len is None:
-            raise ValueError("max_len is needed to create a channel")
-        if create is not False and max_len is not None:
-            try:
-                octets = sizeof(mpsc_shared) + capacity * slot_stride(max_len)
-                self.segment = Segment.create(name, SEGMENT_MPSC, max_len, capacity, octets, directory,
-                                              SEGMENT_WAKEUPS if wakeups else 0, replace)
-                self._geometry()
-                for i in range(self.capacity_):
-                    self.at(i).state = word(i, 0, MPSC_FREE)
-                self.segment.publish()
-            except FileExistsError:
-                if create:
-                    raise
-        if self.segment is None:
-            self.segment = Segment.attach(name, SEGMENT_MPSC, directory, max_len, None, timeout)
-            self._geometry()
+        size = capacity or 1024
+        self.segment = obtain(name, SEGMENT_MPSC, max_len, size, sizeof(mpsc_shared) + size * slot_stride(max_len or 0),
+                              create, hugetlbfs(directory) if hugepages else directory, SEGMENT_WAKEUPS if wakeups else 0,
+                              replace, timeout, lock, (max_len, capacity))
+        self._geometry()
+        if self.segment.created:
+            for i in range(self.capacity_):
+                self.at(i).state = word(i, 0, MPSC_FREE)
+            self.segment.publish()
 
     def _geometry(self):
         self.shared = <mpsc_shared *>self.segment.data
@@ -81,13 +73,14 @@ cdef class MpscEnd(Side):
 cdef class MpscWriter(MpscEnd):
     """One of up to 64 producers of the channel `name`; parameters as of channel.Writer."""
 
-    def __init__(self, name, max_len=None, capacity=1024, *, create=None, directory=None, policy="refuse",
-                 block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0):
+    def __init__(self, name, max_len=None, capacity=None, *, create=None, directory=None, policy="refuse",
+                 block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0, lock=False,
+                 hugepages=False):
         if policy not in POLICIES:
             raise ValueError(f"policy is {policy!r}, must be one of {', '.join(POLICIES)}")
         self.policy, self.block_ns = POLICIES[policy], block_ns
         try:
-            self._bind(name, directory, max_len, capacity, create, wakeups, replace, timeout)
+            self._bind(name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages)
             self.set_wait(wait)
             for k in range(MPSC_PRODUCERS):
                 if self.segment.claim(LOCK_PRODUCERS + k):
@@ -234,10 +227,10 @@ cdef class MpscWriter(MpscEnd):
 cdef class MpscReader(MpscEnd):
     """The only consumer of the channel `name`; parameters as of channel.Reader."""
 
-    def __init__(self, name, max_len=None, capacity=1024, *, create=False, directory=None, wait="yield", wakeups=False,
-                 replace=False, timeout=1.0):
+    def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
+                 replace=False, timeout=1.0, lock=False, hugepages=False):
         try:
-            self._bind(name, directory, max_len, capacity, create, wakeups, replace, timeout)
+            self._bind(name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages)
             self.set_wait(wait)
             if not self.segment.claim(LOCK_CONSUMER):
                 raise RoleTaken(self.segment.path, "has a living consumer already", "end that consumer first", 16)

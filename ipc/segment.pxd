@@ -66,6 +66,8 @@ cdef class Segment:
     cdef bint held(self, int octet) noexcept nogil
     cdef void _release(self)
 
+cdef Segment obtain(name, int kind, max_len, capacity, octets, create, directory, int flags, replace, timeout, lock, exact)
+
 cdef class View:
     # buffer-protocol window into a segment: keeps it mapped, and keeps close() from pulling it away
     cdef Segment segment

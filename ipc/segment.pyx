@@ -1,6 +1,7 @@
 """Named shared-memory segments: created whole or not at all, attached only when every field is right.
 
-A segment is a file in /dev/shm, or in a directory the user names (a hugetlbfs mount included), mode 0600. Who produces
+A segment is a file in /dev/shm, or in a directory the user names (a hugetlbfs mount included), mode 0600, all of it in
+memory before it is used (MAP_POPULATE), on request locked there. Who produces
 and who consumes is said by locks of open file descriptions, which the kernel drops when their holder ends however it
 ended; the PID in the header is for people. What a ring does with the memory is ring.pxd's and broadcast's business.
 """
@@ -8,6 +9,7 @@ import errno
 import os
 import stat
 import time
+from mmap import mmap as mmap_file
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo
 from cpython.memoryview cimport PyMemoryView_FromObject
@@ -103,6 +105,36 @@ def segment_path(name, directory=None):
     return os.path.join(directory or DEFAULT_DIRECTORY, PREFIX + name)
 
 
+def hugetlbfs(directory=None):
+    """`directory` if it is on hugetlbfs, the first mount of that kind where none is named; SegmentError else."""
+    if directory is None:
+        with open("/proc/self/mounts") as f:
+            mounts = [line.split() for line in f]
+        directory = next((m[1] for m in mounts if m[2] == "hugetlbfs"), None)
+        if directory is None:
+            raise SegmentError("hugetlbfs", "is mounted nowhere", "mount -t hugetlbfs none /dev/hugepages", errno.ENOENT)
+    elif os.statvfs(directory).f_bsize <= os.sysconf("SC_PAGESIZE"):
+        raise SegmentError(os.fspath(directory), "is not on hugetlbfs", "name a mount of hugetlbfs, or no directory")
+    return directory
+
+
+cdef Segment obtain(name, int kind, max_len, capacity, octets, create, directory, int flags, replace, timeout, lock,
+                    exact):
+    """Made (then `created`, and still to be published) where `create` and a `max_len` allow it and nothing is there.
+
+    Else attached; `exact` are the (max_len, capacity) it must have then, None where any will do.
+    """
+    if create and max_len is None:
+        raise ValueError(f"max_len is needed to create a {KINDS[kind]}")
+    if create is not False and max_len is not None:
+        try:
+            return Segment.create(name, kind, max_len, capacity, octets, directory, flags, replace, lock)
+        except FileExistsError:
+            if create:
+                raise
+    return Segment.attach(name, kind, directory, *exact, timeout, lock)
+
+
 cdef class Segment:
     """One mapping of one segment. Made by `create` or `attach`; closed by `close`, `with`, or at the latest when collected."""
 
@@ -151,8 +183,8 @@ cdef class Segment:
             memcpy(h.boot_id, <const uint8_t *>boot, 16)
             store32_release(&h.state, SEGMENT_INIT)
             h.magic = MAGIC
-            if lock and mlock(s.header, size):
-                raise SegmentError(path, f"mlock of {size} octets failed", "raise `ulimit -l`", errno.EPERM)
+            if lock:
+                s._lock()
         except BaseException:
             os.unlink(path)
             s.close()
@@ -165,10 +197,11 @@ cdef class Segment:
         store32_release(&self.header.state, SEGMENT_READY)
 
     @staticmethod
-    def attach(name, kind, directory=None, max_len=None, capacity=None, timeout=1.0):
+    def attach(name, kind, directory=None, max_len=None, capacity=None, timeout=1.0, lock=False):
         """The segment of that name, every field judged; waits up to `timeout` seconds for it to be there and ready.
 
         `max_len` and `capacity`, where given, must be the segment's. Each wrong field raises an error of its own class.
+        `lock` as of `create`: it holds for this process's mapping.
         """
         cdef Segment s = Segment.__new__(Segment)
         path = segment_path(name, directory)
@@ -177,6 +210,8 @@ cdef class Segment:
             try:
                 s._open(path)
                 if s._ready(path, kind, max_len, capacity):
+                    if lock:
+                        s._lock()
                     return s
             except FileNotFoundError:
                 if time.monotonic() >= end:
@@ -259,6 +294,10 @@ cdef class Segment:
         self.forks = shm_fork_count()
         st = os.fstat(self.fd)
         self.inode, self.device_number, self.path = st.st_ino, st.st_dev, path
+
+    def _lock(self):
+        if mlock(self.header, self.size):
+            raise SegmentError(self.path, f"mlock of {self.size} octets failed", "raise `ulimit -l`", errno.EPERM)
 
     @property
     def name(self):
@@ -382,7 +421,8 @@ def retire(path, force=False):
         memcpy(&h, <const uint8_t *>text, len(text))
         if h.magic == MAGIC and h.layout == SEGMENT_LAYOUT:
             h.state = SEGMENT_REMOVED
-            os.pwrite(fd, (<uint8_t *>&h)[:sizeof(h)], 0)
+            with mmap_file(fd, 0) as whole:             # hugetlbfs has no write()
+                whole[:sizeof(h)] = (<uint8_t *>&h)[:sizeof(h)]
         os.unlink(path)
         return h.epoch + 1 if h.magic == MAGIC else 1
     finally:

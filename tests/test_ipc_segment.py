@@ -1,15 +1,21 @@
 """Segments: every wrong field has an error of its own, roles die with their holder, nothing of a peer's can kill us."""
 import errno
+import functools
 import os
+import re
+import resource
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 
 import pytest
 from children import Child
 
+from ipc.broadcast import Publisher, Subscriber
 from ipc.channel import Reader, Writer
+from ipc.mpsc import MpscReader, MpscWriter
 from ipc.segment import (
     ByteOrderMismatch,
     Forked,
@@ -169,6 +175,83 @@ def test_no_space_is_an_error_now_and_not_a_bus_error_later(tmp_path):
             assert w.send(b"fits")
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True, timeout=300)
+
+
+SIDES = {"channel": (Writer, Reader), "mpsc": (MpscWriter, MpscReader), "broadcast": (Publisher, Subscriber),
+         "pool": (functools.partial(Publisher, buffers=4), Subscriber)}
+
+
+def locked():
+    """Octets of ours that cannot be paged out."""
+    with open("/proc/self/status") as f:
+        return int(re.search(r"VmLck:\s+(\d+)", f.read())[1]) << 10
+
+
+@pytest.mark.parametrize("kind", SIDES)
+def test_each_side_may_lock_its_mapping_in_memory(tmp_path, kind):
+    first, second = SIDES[kind]
+    before = locked()
+    with first("x", 64, 16, directory=tmp_path) as a, second("x", directory=tmp_path):
+        assert locked() == before
+        size = sum(os.stat(tmp_path / name).st_size for name in os.listdir(tmp_path))
+        a.close()
+        with first("x", directory=tmp_path, lock=True):
+            assert locked() == before + size
+            with second("x", directory=tmp_path, start="oldest", lock=True) if kind in ("broadcast", "pool") else \
+                    first("y", 64, 16, directory=tmp_path, lock=True):
+                assert locked() == before + 2 * size
+    assert locked() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody whose limit counts")
+def test_a_lock_beyond_the_limit_is_an_error_and_leaves_nothing():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as where:
+        os.chmod(where, 0o777)
+
+        def limited(say):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+            os.setgid(65534)
+            os.setuid(65534)
+            try:
+                Writer("x", 64, 16, directory=where, lock=True)
+            except SegmentError as e:
+                say(e)
+        with Child(limited) as child:
+            assert "ulimit -l" in child.hear() and os.listdir(where) == []
+
+
+def test_huge_pages_are_asked_for_on_hugetlbfs_alone(tmp_path):
+    for side in (Writer, Reader, MpscWriter, MpscReader, Publisher):
+        with pytest.raises(SegmentError, match="not on hugetlbfs"):
+            side("x", 64, 16, create=True, directory=tmp_path, hugepages=True)
+    with pytest.raises(SegmentError, match="not on hugetlbfs"):
+        Subscriber("x", directory=tmp_path, hugepages=True)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", SIDES)
+def test_a_segment_of_huge_pages(tmp_path, kind):
+    with open("/proc/meminfo") as f:
+        free = re.search(r"HugePages_Free:\s+(\d+)", f.read())
+    if not free or int(free[1]) < 3:
+        pytest.skip("fewer than 3 huge pages are free (sysctl vm.nr_hugepages)")
+    if subprocess.run(["mount", "-t", "hugetlbfs", "none", tmp_path], capture_output=True).returncode:
+        pytest.skip("cannot mount hugetlbfs here")
+    try:
+        first, second = SIDES[kind]
+        for epoch in (1, 2):
+            with first("x", 64, 16, create=True, replace=epoch == 2, directory=tmp_path, hugepages=True) as a:
+                with second("x", directory=tmp_path, hugepages=True) as b:
+                    assert a.segment.epoch == epoch and os.stat(a.segment.path).st_size >= 2 << 20
+                    (a.publish if hasattr(a, "publish") else a.send)(b"huge")
+                    if kind == "pool":
+                        with b.borrow() as m:
+                            assert bytes(m.data) == b"huge" and m.valid()
+                    else:
+                        assert (b.read if kind == "broadcast" else b.pop)() == b"huge"
+                    assert {row["name"] for row in segments(tmp_path)} >= {"x"}
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 def test_attach_waits_for_a_creator_and_gives_up_in_time(tmp_path):
