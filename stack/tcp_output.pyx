@@ -561,8 +561,9 @@ cdef void tcp_output(tcb *c, uint64_t now_ns) noexcept nogil:
             return                                  # acknowledgements will call again
         if not tcp_send_new(c, n, TCP_TX_TEXT, now_ns):
             return
-    if not c.fin_sent and c.snd_una == c.snd_nxt and not c.probe_out:
-        # Nothing in flight will bring an ACK with a new window: ask for it (MUST-36, 3.8.6.1)
+    if not c.fin_sent and c.snd_una == c.snd_nxt and (not c.probe_out or c.rto_at_ns == NEVER):
+        # Nothing in flight will bring an ACK with a new window: ask for it (MUST-36, 3.8.6.1). While that goes on, the timer
+        # stands still only if the octet of the last probe was just acknowledged
         c.probe_out = 1
         c.backoff = 0
         c.rto_at_ns = now_ns + tcp_persist_ns(c)

@@ -296,8 +296,18 @@ class World:
                     busy = True
                     self.carry(side, frame.data)
             if not busy:
-                return
+                return self.check_due()
         self.wrong("the hosts are never done at one time")
+
+    def check_due(self):
+        """Whoever has text or a FIN that is not sent or not acknowledged has a time at which it does something about it."""
+        for app in self.apps:
+            if app.conn is None or self.stacks[app.side].deadline() is not None or app.conn.state == "CLOSED":
+                continue
+            info = app.conn.info()
+            if info["unacked"] or info["unsent"]:
+                self.wrong(f"{ADDRESS[app.side]} has {info['unacked']} octets unacknowledged and {info['unsent']} unsent, "
+                           "and no timer")
 
     # -- the wire
 

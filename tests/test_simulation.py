@@ -73,6 +73,24 @@ def test_the_plain_world_is_right():
     assert world.count["octets"] == 40_000 and world.count["lost"] == 0
 
 
+def test_a_dead_timer_is_found_at_once():
+    class WithoutTimers:
+        def __init__(self, stack):
+            self.stack = stack
+
+        def __getattr__(self, name):
+            return getattr(self.stack, name)
+
+        def deadline(self):
+            return None
+
+    def deaf(self):
+        self.stacks[0] = WithoutTimers(self.stacks[0])
+        return World.run(self)
+
+    assert "10.0.0.1 has 1 octets unacknowledged and 0 unsent, and no timer" in broken(run=deaf)
+
+
 def test_a_wrong_octet_is_found():
     def swap(self, side, data):                     # both checksums stay right: two 16-bit words change places
         if len(data) > 200 and not self.count["swapped"]:

@@ -180,6 +180,34 @@ def test_the_probed_octet_may_be_taken(link):
     sends(link, 1, 99, last=True)
 
 
+def test_probing_goes_on_where_the_probed_octet_was_taken(link):
+    link.established(window=0)
+    link.conn.send(f(0, 100))
+    for i in range(3):
+        link.wait(1 * S)
+        link.tx(ACK | PSH, seq=US + 1 + i, ack=PEER + 1, text=f(i, 1))
+        while link.sent():
+            pass                                        # the same probe again
+        acks(link, i + 1, window=0)
+        assert link.stack.deadline() is not None
+    acks(link, 3, window=1000)
+    sends(link, 3, 97, last=True)
+
+
+def test_a_small_window_is_used_in_the_end_though_a_probe_crossed_its_update(link):
+    link.established(window=1000)
+    link.conn.send(f(0, 2000))
+    sends(link, 0, 1000)
+    acks(link, 1000, window=0)
+    link.wait(60 * MS)
+    link.tx(ACK | PSH, seq=US + 1001, ack=PEER + 1, text=f(1000, 1))
+    acks(link, 1000, window=400)                        # not worth a segment yet
+    acks(link, 1001, window=399)                        # the octet of the probe
+    link.silent()
+    link.wait(60 * MS)
+    sends(link, 1001, 399)                              # SWS avoidance has its timer (RFC 9293 section 3.8.6.2.1)
+
+
 def test_a_fin_alone_probes_a_closed_window_too(link):
     link.established(window=0)
     link.conn.close()
