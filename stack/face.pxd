@@ -35,6 +35,7 @@ cdef class Connection:
     cdef list queue                 # events not yet asked for
     cdef bytes rest                 # text unread when it closed
     cdef dict last                  # info() as it closed
+    cdef bint delivering            # in on_data: what waits is its argument, and recv() has nothing
     cdef readonly bint eof
     cdef readonly str error
     cdef object __weakref__

@@ -117,10 +117,12 @@ cdef uint32_t face_text(void *ctx, tcb *c, const uint8_t *p, uint32_t n, uint64_
         c.rcv_need = n + 1                          # told again when there is more
         return 0
     c.rcv_need = 0
+    conn.delivering = True
     try:
         conn.data_callback(conn, PyBytes_FromStringAndSize(<const char *>p, n))
     except BaseException:
         stack.fault()
+    conn.delivering = False
     return n
 
 
@@ -465,7 +467,8 @@ cdef class Connection:
         return tcp_send_room(self.c) if self.c != NULL else 0
 
     def recv(self, Py_ssize_t n=65536, now_ns=None):
-        """Up to n octets of text in order; b"" if none waits (then `eof` tells whether more can come)."""
+        """Up to n octets of text in order; b"" if none waits (then `eof` tells whether more can come), and in on_data,
+        which has been given what waited."""
         cdef bytes out
         if n < 0:
             raise ValueError(f"recv({n})")
@@ -473,6 +476,8 @@ cdef class Connection:
             out, self.rest = self.rest[:n], self.rest[n:]
             return out
         self.stack.enter(now_ns)
+        if self.delivering:
+            return b""
         if n > tcp_recv_waiting(self.c):
             n = tcp_recv_waiting(self.c)
         out = PyBytes_FromStringAndSize(NULL, n)
@@ -484,6 +489,8 @@ cdef class Connection:
     @property
     def waiting(self):
         """Octets recv() would give."""
+        if self.delivering:
+            return 0
         return tcp_recv_waiting(self.c) if self.c != NULL else len(self.rest)
 
     def events(self):

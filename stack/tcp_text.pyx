@@ -11,7 +11,7 @@ from .tcb cimport *
 from .tcp_output cimport tcp_output, tcp_send_ack, tcp_send_room, tcp_send_rst
 from .tcp_table cimport tcp_ack_later, tcp_end, tcp_ready_later, tcp_set_state, tcp_tell
 from .timer cimport NEVER, timer_by
-from .wire.octets cimport likely
+from .wire.octets cimport likely, unlikely
 from .wire.tcp cimport TCP_FIN, tcp_seg
 from .wire.trace cimport TRACE_TCP, trace_mark
 
@@ -86,8 +86,10 @@ cdef void tcp_pass_up(tcb *c, uint64_t now_ns) noexcept nogil:
         c.in_upcall += 1
         used = c.sink.on_text(c.sink.ctx, c, p, n, now_ns)
         c.in_upcall -= 1
+        if unlikely(used > c.rcv.held):
+            used = c.rcv.held                       # the upcall has taken some of it by tcp_recv
         reass_consume(c.rcv, used)
-        n -= used
+        n = c.rcv.held
         if c.closed_by_user or c.state == TCP_CLOSED:
             tcp_discard(c)
         elif n and c.rcv_need <= n:

@@ -461,3 +461,16 @@ def test_dctcp_echoes_every_mark_and_cuts_by_their_share(make_link):
     link.rx(ACK | ECE, seq=PEER + 1 + 3 * MSS, ack=US + 1 + done + MSS)
     after = link.conn.info()["cwnd"]
     assert before * (1 - faded) <= after < before       # by about alpha / 2, not by half
+
+
+def test_recv_inside_on_data_gives_nothing_and_takes_nothing(link):
+    """Text that had waited for a hole comes up from the receive buffer: it is the callback's argument, and only that."""
+    link.established()
+    got = []
+    link.conn.on_data = lambda conn, data: got.append((data, conn.waiting, conn.recv()))
+    link.rx(ACK, seq=PEER + 101, ack=US + 1, text=f(100, 100))
+    link.rx(ACK, seq=PEER + 1, ack=US + 1, text=f(0, 100))
+    link.rx(ACK, seq=PEER + 201, ack=US + 1, text=f(200, 10))
+    assert got == [(f(0, 200), 0, b""), (f(200, 10), 0, b"")] and link.conn.info()["unread"] == 0
+    while link.sent():
+        pass
