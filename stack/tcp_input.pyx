@@ -297,8 +297,9 @@ cdef void tcp_ack_arrives(tcb *c, const tcp_seg *seg, const tcp_opt *opt, bint c
     """Fifth, ESTABLISHED: SND.UNA and the send window. `cut`: it had text, which the closed window kept out."""
     cdef uint32_t wnd = <uint32_t>seg.wnd << c.snd_wscale
     cdef bint bare = (seg.text_len == 0 and not cut and not seg.flags & TCP_FIN and seg.ack == c.snd_una and wnd == c.snd_wnd)
-    if c.probe_out:
-        # MUST-37: a peer that answers probes is alive, however long its window stays closed
+    if c.probe_out and not c.closed_by_user:
+        # MUST-37: a peer that answers probes is alive, however long its window stays closed. But a connection nobody has any
+        # more is not kept for that: it would be a way to take all of them
         c.user_at_ns = NEVER
     tcp_acked(c, seg.ack, opt, bare, seg.flags & TCP_ECE != 0, now_ns)
     # SND.UNA =< SEG.ACK, and not older than what the window was last taken from
@@ -310,6 +311,10 @@ cdef void tcp_ack_arrives(tcb *c, const tcp_seg *seg, const tcp_opt *opt, bint c
         c.snd_wl2 = seg.ack
         if wnd > c.max_snd_wnd:
             c.max_snd_wnd = wnd
+    if c.snd_wnd == 0 and seg.ack == c.snd_una and c.user_at_ns != NEVER and not c.probe_out and not c.closed_by_user:
+        # The window was shrunk to nothing over text in flight (SHLD-17): retransmissions ask as probes do, and so count their
+        # answers (MUST-35), from the next question on
+        c.user_at_ns = (now_ns if c.rto_at_ns == NEVER else c.rto_at_ns) + c.opt.user_timeout_ns
     if c.urgent_out and seq_ge(c.snd_una, c.snd_up):
         c.urgent_out = 0
 

@@ -159,6 +159,33 @@ def test_a_window_may_stay_closed_for_ever_while_probes_are_answered(make_link):
     assert link.conn.state == "ESTABLISHED"
 
 
+def test_a_closed_connection_does_not_wait_for_a_window_for_ever(make_link):
+    link = make_link(user_timeout_ns=30 * S).established(window=0)
+    link.conn.send(b"x")
+    link.conn.close()
+    got = None
+    for _ in range(400):
+        link.wait(100 * MS)
+        while (segment := link.sent()) and not segment.flags & RST:
+            acks(link, 0, window=0)
+        got = got or segment
+    assert got.flags == RST | ACK and link.conn.state == "CLOSED"
+
+
+@pytest.mark.parametrize("close, state", [(False, "ESTABLISHED"), (True, "CLOSED")])
+def test_a_window_shrunk_to_nothing_over_text_in_flight_is_waited_for(make_link, close, state):
+    link = make_link(user_timeout_ns=30 * S).established(window=1000)
+    link.conn.send(f(0, 500))
+    sends(link, 0, 500, last=True)
+    if close:
+        link.conn.close()
+    for _ in range(400):
+        link.wait(1 * S)
+        while (segment := link.sent()) and not segment.flags & RST:
+            acks(link, 0, window=0)
+    assert link.conn.state == state
+
+
 def test_unanswered_probes_end_the_connection_after_the_user_timeout(make_link):
     link = make_link(user_timeout_ns=30 * S).established(window=0)
     link.conn.send(b"x")
