@@ -95,11 +95,11 @@ cdef tcb *tcp_connect(netif *nif, uint32_t dst, uint16_t dport, uint16_t sport, 
         again = True
         t.counters.time_wait_reused += 1
         tcp_end(c, 0, now_ns)
-        c = NULL
+        c = tcp_lookup(t, nif.addr, dst, ports)     # whoever was told may have connected first
     if sport == 0 or c != NULL:
         t.counters.no_port += 1
         return NULL
-    c = tcb_take(t, nif.addr, dst, ports, o, now_ns)
+    c = tcb_take(t, nif.addr, dst, ports, o, True, now_ns)
     if c == NULL:
         t.counters.no_slot += 1
         return NULL

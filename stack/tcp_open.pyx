@@ -42,15 +42,19 @@ cdef int tcp_no_connection(tcp_table *t, const ipv4_hdr *ip, const tcp_seg *seg,
 
 cdef int tcp_passive_open(tcp_table *t, tcp_listener *l, const ipv4_hdr *ip, const tcp_seg *seg, uint32_t ports,
                           uint32_t iss_floor, uint64_t now_ns) noexcept nogil:
-    """3.10.7.2 third: a SYN for a listener. Beyond the backlog, or without a free slot, nothing is remembered: cookie."""
+    """3.10.7.2 third: a SYN for a listener. Beyond the backlog or half of all slots, or without a free one,
+    nothing is remembered: cookie."""
     cdef tcb *c = NULL
     cdef tcp_opt opt
     cdef uint32_t own = t.nif.dev.mtu - 40
-    if l.half_open < l.opt.backlog:
-        c = tcb_take(t, ip.destination, ip.source, ports, &l.opt, now_ns)
+    cdef uint32_t most = (t.connections + 1) >> 1       # SYNs, which anybody can forge, do not get every slot
+    if l.opt.backlog < most:
+        most = l.opt.backlog
+    if l.half_open < most:
+        c = tcb_take(t, ip.destination, ip.source, ports, &l.opt, False, now_ns)
     if c == NULL:
         if not l.opt.syn_cookies:
-            return TCP_RX_BACKLOG if l.half_open >= l.opt.backlog else TCP_RX_NO_SLOT
+            return TCP_RX_BACKLOG if l.half_open >= most else TCP_RX_NO_SLOT
         t.cookie_ns = now_ns
         tcp_parse_options(&opt, seg.options, seg.hlen - TCP_HLEN)
         if 0 < l.opt.mss < own:
@@ -98,7 +102,7 @@ cdef int tcp_cookie_returns(tcp_table *t, tcp_listener *l, const ipv4_hdr *ip, c
         if not t.counters.cookies_sent or now_ns - t.cookie_ns >= 2 * COOKIE_PERIOD_S * <uint64_t>1000000000:
             tcp_reply_rst(t, ip, seg, now_ns)
         return TCP_RX_BAD_COOKIE
-    c = tcb_take(t, ip.destination, ip.source, ports, &l.opt, now_ns)
+    c = tcb_take(t, ip.destination, ip.source, ports, &l.opt, True, now_ns)
     if c == NULL:
         return TCP_RX_NO_SLOT                       # the peer sends again
     t.counters.cookies_accepted += 1

@@ -13,7 +13,7 @@ cdef void tcp_table_free(tcp_table *t) noexcept nogil
 # A slot for this 4-tuple, in the table, CLOSED, with the sink still empty; NULL: none free (the oldest TIME-WAIT is given
 # up first).
 cdef tcb *tcb_take(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint32_t ports, const tcp_options *o,
-                   uint64_t now_ns) noexcept nogil
+                   bint certain, uint64_t now_ns) noexcept nogil
 cdef void tcp_set_state(tcb *c, int state) noexcept nogil
 cdef const char *tcp_state_name(int state) noexcept nogil
 # CLOSED: out of the table, timers off, `event` (if not 0) and TCP_EV_CLOSED given; the slot goes back at the end of tcp_poll

@@ -183,6 +183,19 @@ cdef tcb *oldest_time_wait(tcp_table *t) noexcept nogil:
     return found
 
 
+cdef tcb *oldest_half_open(tcp_table *t) noexcept nogil:
+    """The passive open that has waited longest for its ACK and can be given up at once."""
+    cdef tcb *c
+    cdef tcb *found = NULL
+    cdef uint32_t i
+    for i in range(t.connections):
+        c = <tcb *>(t.slots + <uint64_t>i * t.slot_size)
+        if (c.state == TCP_SYN_RECEIVED and c.passive and not c.in_upcall and not c.on_lists
+                and (found == NULL or c.opened_ns < found.opened_ns)):
+            found = c
+    return found
+
+
 cdef void reap_now(tcb *c) noexcept nogil:
     """One ended connection goes back before the end of the step; the others stay valid until then."""
     cdef tcp_table *t = c.table
@@ -201,10 +214,11 @@ cdef void reap_now(tcb *c) noexcept nogil:
 
 
 cdef tcb *tcb_take(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint32_t ports, const tcp_options *o,
-                   uint64_t now_ns) noexcept nogil:
+                   bint certain, uint64_t now_ns) noexcept nogil:
     """A slot for this 4-tuple, in the table and CLOSED, with an empty sink; NULL if none is free.
 
-    The oldest connection in TIME-WAIT is given up before that: its peer has had the longest time to go.
+    The oldest connection in TIME-WAIT is given up before that: its peer has had the longest time to go. Then, if the new
+    one is `certain` (ours, or a cookie came back), the oldest half-open one: its SYN may be forged (RFC 4987 section 3.4).
     """
     cdef tcb *c
     cdef uint32_t h
@@ -212,6 +226,11 @@ cdef tcb *tcb_take(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint
         c = oldest_time_wait(t)
         if c != NULL:
             t.counters.time_wait_recycled += 1
+            tcp_end(c, 0, now_ns)
+            reap_now(c)
+    if t.free_slots == NULL and certain:
+        c = oldest_half_open(t)
+        if c != NULL:
             tcp_end(c, 0, now_ns)
             reap_now(c)
     if t.free_slots == NULL:

@@ -311,6 +311,21 @@ def test_connecting_again_from_the_same_port_in_time_wait(link):
     assert link.conn.state == "CLOSED" and again.state == "SYN-SENT"
 
 
+def test_one_connection_where_the_closed_event_of_time_wait_connects_too(link):
+    link.established()
+    link.conn.close()
+    link.rx(FIN | ACK, seq=PEER + 1, ack=US + 2)
+    inner = []
+    link.conn.on_event = lambda conn, name: inner.append(link.stack.connect("10.0.0.2", 80, local_port=50000))
+    with pytest.raises(TcpError):
+        link.stack.connect("10.0.0.2", 80, local_port=50000)
+    assert link.stack.connections == inner and len(inner) == 1
+    while link.sent():
+        pass
+    link.rx(SYN | ACK, seq=PEER, ack=inner[0].info()["snd_nxt"], opts=mss(MSS))
+    assert inner[0].state == "ESTABLISHED"
+
+
 def test_the_oldest_time_wait_gives_way_when_slots_run_out(make_link):
     link = make_link(connections=1).established()
     link.conn.close()

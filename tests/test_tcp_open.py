@@ -309,6 +309,39 @@ def test_two_peers_on_one_port_are_two_connections(link):
     assert [link.listener.accept().remote[1] for _ in range(2)] == [80, 81]
 
 
+# -- forged SYNs
+
+def test_forged_syns_leave_slots_for_who_is_real(make_link):
+    link = make_link(connections=8, max_ack_delay_ns=0).listen()
+    for sport in range(1000, 1008):
+        link.rx(SYN, seq=PEER, sport=sport)
+    assert link.listener.counters["half_open"] == 4 and link.counted()["tx_cookie"] == 4
+    while link.sent():
+        pass
+    link.rx(SYN, seq=PEER, opts=mss(MSS))
+    link.iss = None
+    link.tx(SYN | ACK, seq=US, ack=PEER + 1)
+    link.rx(ACK, seq=PEER + 1, ack=US + 1)
+    assert link.listener.accept().state == "ESTABLISHED"
+    for port in range(4):
+        assert link.stack.connect("10.0.0.2", port + 1).state == "SYN-SENT"
+    assert link.listener.counters["half_open"] == 3
+
+
+def test_a_cookie_that_comes_back_takes_the_slot_of_the_oldest_half_open(make_link):
+    link = make_link(connections=2).listen()
+    link.rx(SYN, seq=PEER, sport=1000)
+    link.sent()
+    link.stack.connect("10.0.0.2", 81)
+    link.sent()
+    link.rx(SYN, seq=PEER, opts=mss(MSS))
+    link.iss = None
+    link.tx(SYN | ACK, seq=US, ack=PEER + 1)
+    link.rx(ACK, seq=PEER + 1, ack=US + 1)
+    assert link.listener.accept().remote == ("10.0.0.2", 80)
+    assert link.listener.counters["half_open"] == 0
+
+
 # -- MSS
 
 @pytest.mark.parametrize("opts, want", [(b"", 536), (mss(MSS), MSS), (mss(9000), MSS), (mss(1000), 1000), (mss(1), 64)])
