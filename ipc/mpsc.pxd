@@ -58,6 +58,8 @@ cdef class MpscWriter(MpscEnd):
 cdef class MpscReader(MpscEnd):
     cdef uint64_t tail
     cdef uint32_t stuck
+    cdef mpsc_slot *seen
+    cdef uint32_t length
     cdef bint corrupt
     cdef readonly uint64_t received
     cdef readonly uint64_t abandoned    # slots reserved by producers that died before they committed

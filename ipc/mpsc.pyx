@@ -248,9 +248,12 @@ cdef class MpscReader(MpscEnd):
         return 0
 
     cdef mpsc_slot *first(self) noexcept nogil:
-        """The slot of the first message not released, or NULL: none yet (or `corrupt`)."""
+        """The slot of the first message not released, or NULL: none yet (or `corrupt`).
+
+        Also in `seen`, with the `length` that was judged: the one in shared memory may be another by the next look.
+        """
         cdef mpsc_slot *slot
-        cdef uint64_t state
+        cdef uint64_t state, length
         cdef int pauses
         while True:
             slot = self.at(self.tail)
@@ -259,10 +262,12 @@ cdef class MpscReader(MpscEnd):
                 self.corrupt = True
                 return NULL
             if state & 3 == MPSC_COMMITTED:
-                if load_relaxed(&slot.length) > self.max_len_:
+                length = load_relaxed(&slot.length)
+                if length > self.max_len_:
                     self.corrupt = True
                     return NULL
                 self.stuck = 0
+                self.seen, self.length = slot, <uint32_t>length
                 return slot
             if state & 3 == MPSC_FREE:
                 return NULL
@@ -313,7 +318,7 @@ cdef class MpscReader(MpscEnd):
         """A read-only memoryview of the first message not acknowledged, or None."""
         if not self._slot(timeout_ns):
             return None
-        return view(self.segment, <uint8_t *>(self.first() + 1), self.first().length, True)
+        return view(self.segment, <uint8_t *>(self.seen + 1), self.length, True)
 
     def ack(self):
         """Acknowledges the first message."""
@@ -325,11 +330,9 @@ cdef class MpscReader(MpscEnd):
 
     def pop(self, timeout_ns=0):
         """The next message as bytes, already given back, or None."""
-        cdef mpsc_slot *slot
         if not self._slot(timeout_ns):
             return None
-        slot = self.first()
-        message = PyBytes_FromStringAndSize(<const char *>(slot + 1), slot.length)
+        message = PyBytes_FromStringAndSize(<const char *>(self.seen + 1), self.length)
         self.release()
         self.received += 1
         self.notify()
@@ -361,7 +364,7 @@ cdef class MpscReader(MpscEnd):
         with nogil:
             while k < room:
                 slot = self.first()
-                if slot is NULL or slot.length != size:
+                if slot is NULL or self.length != size:
                     break
                 memcpy(&out[k * size], slot + 1, size)
                 self.release()
@@ -369,7 +372,7 @@ cdef class MpscReader(MpscEnd):
             self.received += k
             self.notify()
         if k == 0 and slot is not NULL:
-            raise ValueError(f"message {self.tail} has {slot.length} octets, {dtype} has {size}")
+            raise ValueError(f"message {self.tail} has {self.length} octets, {dtype} has {size}")
         return array[:k]
 
     def wait(self, timeout_ns=-1):

@@ -167,7 +167,7 @@ def mpsc_pop(MpscReader r not None):
         native_begin()
         slot = r.first()
         if slot is not NULL:
-            memcpy(out, slot + 1, slot.length)
+            memcpy(out, slot + 1, r.length)
             r.release()
         native_end()
 

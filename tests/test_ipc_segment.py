@@ -32,7 +32,7 @@ from ipc.segment import (
 )
 
 FIELDS = {"magic": (0, "<Q"), "layout": (8, "<I"), "byte_order": (12, "<I"), "kind": (16, "<I"), "max_len": (20, "<I"),
-          "capacity": (24, "<Q"), "size": (32, "<Q"), "boot_id": (64, "<Q"), "state": (80, "<I")}
+          "capacity": (24, "<Q"), "size": (32, "<Q"), "boot_id": (64, "<Q"), "state": (80, "<I"), "start_time": (48, "<Q")}
 
 
 @pytest.fixture
@@ -325,6 +325,17 @@ def test_a_closed_segment_says_so(tmp_path):
     w.close()
     with pytest.raises(ValueError, match="closed"):
         w.send(b"x")
+
+
+def test_a_creator_whose_pid_is_used_again_is_not_taken_for_alive(there):
+    def row():
+        (found,) = segments(there)
+        return found
+    assert row()["alive"] and row()["roles"] == []
+    poke(there, "start_time", 1)                # the same PID, another process
+    assert not row()["alive"]
+    with Writer("x", directory=there):          # who holds a role is the kernel's word, whatever the header says
+        assert row()["roles"] == ["producer"]
 
 
 def test_listing_tells_kind_roles_and_strangers(there):

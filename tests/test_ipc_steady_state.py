@@ -26,14 +26,16 @@ from ipc import MpscReader, MpscWriter, Publisher, Reader, Subscriber, Writer
 kind, directory, wait, planted = sys.argv[1:5]
 N, message, for_ever = {n}, bytes(64), 10**12
 begin, end = lambda: os.sched_get_priority_max(1), lambda: os.sched_get_priority_min(1)
-write = {{"channel": Writer, "mpsc": MpscWriter, "broadcast": Publisher}}[kind]
-read = {{"channel": Reader, "mpsc": MpscReader, "broadcast": Subscriber}}[kind]
-write("r", 64, 16384 if kind == "broadcast" else 64, create=True, directory=directory).close()
+write = {{"channel": Writer, "mpsc": MpscWriter}}.get(kind, Publisher)
+read = {{"channel": Reader, "mpsc": MpscReader}}.get(kind, Subscriber)
+to_many = write is Publisher
+write("r", 64, 16384 if to_many else 64, create=True, directory=directory,
+      **(dict(buffers=16384) if kind == "pool" else {{}})).close()
 
 def writer():
-    more = {{}} if kind == "broadcast" else dict(policy="block", block_ns=for_ever, wait=wait)
+    more = {{}} if to_many else dict(policy="block", block_ns=for_ever, wait=wait)
     with write("r", directory=directory, **more) as w:
-        put = w.publish if kind == "broadcast" else w.send
+        put = w.publish if to_many else w.send
         for k in range(2 * N):
             if k == N:
                 begin()
@@ -43,7 +45,12 @@ def writer():
         end()
 
 def reader(r):
-    take = r.read if kind == "broadcast" else r.pop
+    def borrow(timeout):
+        while (m := r.borrow()) is None:
+            pass
+        with m:
+            pass
+    take = borrow if kind == "pool" else r.read if to_many else r.pop
     for k in range(2 * N):
         if k == N:
             begin()
@@ -53,7 +60,7 @@ def reader(r):
     end()
     r.close()
 
-if kind == "broadcast":                 # it keeps no place for a reader that is not there yet
+if to_many:                             # it keeps no place for a reader that is not there yet
     pid = os.fork()
     if not pid:
         with read("r", directory=directory, wait=wait, start=0) as s:
@@ -86,7 +93,7 @@ def calls(tmp_path, kind, wait="spin", planted=""):
         elif between[pid] is not None:
             between[pid][call] += 1
     first, second = sorted(found, key=int)              # the parent, the child
-    return [found[first], found[second]] if kind == "broadcast" else [found[second], found[first]]
+    return [found[first], found[second]] if kind in ("broadcast", "pool") else [found[second], found[first]]
 
 
 @pytest.fixture
@@ -99,7 +106,7 @@ def traced(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", ["channel", "broadcast"])
+@pytest.mark.parametrize("kind", ["channel", "broadcast", "pool"])
 def test_no_system_call_in_steady_state(traced, kind):
     assert calls(traced, kind) == [{}, {}]
 
@@ -124,9 +131,13 @@ from ipc import MpscReader, MpscWriter, Publisher, Reader, Subscriber, Writer
 directory, octets, found = sys.argv[1], int(sys.argv[2]), {{}}
 message = bytes(octets)
 for kind, write, read in (("channel", Writer, Reader), ("mpsc", MpscWriter, MpscReader),
-                          ("broadcast", Publisher, Subscriber)):
-    with write(kind, octets, 64, create=True, directory=directory) as w, read(kind, directory=directory) as r:
-        put, take = (w.publish, r.read) if kind == "broadcast" else (w.send, r.pop)
+                          ("broadcast", Publisher, Subscriber), ("pool", Publisher, Subscriber)):
+    more = {{"buffers": 64}} if kind == "pool" else {{}}
+    with write(kind, octets, 64, create=True, directory=directory, **more) as w, read(kind, directory=directory) as r:
+        def borrow():
+            with r.borrow() as m:
+                bytes(m.data)
+        put, take = (w.publish, borrow if more else r.read) if write is Publisher else (w.send, r.pop)
         for k in range({n}):
             if k == {n} // 2:
                 before, blocks = mallocs(), sys.getallocatedblocks()
@@ -147,7 +158,7 @@ def allocated(directory, octets):
 
 
 def test_nothing_is_allocated_in_steady_state(tmp_path):
-    assert allocated(tmp_path, 64) == {kind: [0, False] for kind in ("channel", "mpsc", "broadcast")}
+    assert allocated(tmp_path, 64) == {kind: [0, False] for kind in ("channel", "mpsc", "broadcast", "pool")}
 
 
 def test_planted_allocations_are_counted(tmp_path):
