@@ -142,15 +142,22 @@ cdef void unlink_entry(neighbor_table *t, neighbor *nb) noexcept nogil:
 
 
 cdef neighbor *new_entry(neighbor_table *t, uint32_t addr, uint64_t now_ns) noexcept nogil:
-    """An entry for `addr`, INCOMPLETE; the one unused for longest makes room. NULL: all are static."""
+    """An entry for `addr`, INCOMPLETE; one that has not answered makes room before one that has, of these the one unused
+    for longest. NULL: all are static."""
     cdef neighbor *nb
     cdef neighbor *oldest = NULL
+    cdef bint silent, oldest_silent = False
     cdef uint32_t i, bucket
     if t.free_head == NONE:
         for i in range(t.config.entries):
             nb = &t.entries[i]
-            if nb.state != NEIGHBOR_STATIC and (oldest == NULL or nb.used_ns < oldest.used_ns):
+            if nb.state == NEIGHBOR_STATIC:
+                continue
+            silent = nb.state == NEIGHBOR_INCOMPLETE
+            if oldest == NULL or (silent != oldest_silent and silent) or (silent == oldest_silent
+                                                                          and nb.used_ns < oldest.used_ns):
                 oldest = nb
+                oldest_silent = silent
         if oldest == NULL:
             t.stats.table_full += 1
             return NULL

@@ -189,6 +189,18 @@ def test_a_full_table_evicts_what_was_not_used_for_longest():
     wire.accounted()
 
 
+def test_who_has_not_answered_makes_room_before_who_has():
+    wire = Wire(neighbors=4, pending=16)
+    wire.send(dst="10.0.0.20")
+    wire.rx(is_at("10.0.0.20", "02:00:00:00:00:20"))
+    for host in range(30, 40):                          # nobody is there
+        wire.now += 1
+        wire.send(dst=f"10.0.0.{host}")
+    assert set(wire.netif.neighbors()) == {"10.0.0.20", "10.0.0.37", "10.0.0.38", "10.0.0.39"}
+    assert wire["arp_evicted"] == 7
+    wire.accounted()
+
+
 def test_strangers_asking_us_fill_half_the_table_at_most():
     wire = Wire(neighbors=16)
     wire.send(dst=THIRD)
