@@ -116,13 +116,18 @@ cdef void tap_segment(tap *t, uint32_t source, uint32_t destination, const tcp_s
         tap_patience(t, flow, d ^ 1, ts_ns)
 
 
+cdef inline bint tap_begins_before(const tap_stream *s, uint32_t seq) noexcept nogil:
+    """Text that waits for its beginning lies before `seq`."""
+    return s.state == TAP_HELD and s.wait.r.count and seq_lt(s.wait.r.ranges[0].seq, seq)
+
+
 cdef void tap_syn(tap *t, tap_flow *flow, int d, uint32_t isn) noexcept nogil:
     """A SYN begins its stream; one with another ISN than the stream has begins another connection on the same ports."""
     cdef tap_stream *s = &flow.stream[d]
     cdef tap_buffer *b
     if s.syn_seen and s.isn == isn:
         return
-    if s.state != TAP_NOTHING and (s.syn_seen or s.first - (isn + 1) > TAP_BACK):
+    if s.state != TAP_NOTHING and (s.syn_seen or s.first - (isn + 1) > TAP_BACK or tap_begins_before(s, isn + 1)):
         tap_renew(t, flow)
     s.syn_seen = True
     s.isn = isn
@@ -217,8 +222,12 @@ cdef void tap_keep(tap *t, tap_flow *flow, int d, uint32_t seq, const uint8_t *p
         return
     b = s.wait
     if b != NULL and seq_gt(seq + n, b.r.nxt - b.r.held + b.r.limit):
-        t.stats.gaps += 1                           # nothing waits and still it is too far: a hole larger than any buffer
-        t.stats.gap_octets += seq - s.nxt
+        # nothing waits and still it is too far: a hole larger than any buffer, or one text that is
+        if s.state == TAP_HELD:
+            s.state = TAP_LIVE
+        else:
+            t.stats.gaps += 1
+            t.stats.gap_octets += seq - s.nxt
         s.nxt = seq
         tap_release(t, s)
     if s.wait == NULL:                              # what waited was given up to make room

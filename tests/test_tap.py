@@ -1,5 +1,6 @@
 """Passive reassembly, segment by segment: given what was captured before, what comes up when this is captured."""
 import random
+import struct
 
 import pytest
 import reassembly_oracle as oracle
@@ -281,3 +282,23 @@ def test_limits_that_cannot_be(wrong):
 def test_pushes_and_acknowledgements_are_no_text():
     w = Wire()
     assert w.seg(PSH | ACK, at=0, text=b"abc") == b"abc" and w.acks(3) == b""
+
+
+def test_one_text_larger_than_any_buffer_before_its_syn_goes_up():
+    """A datagram whose length field is 0 (segmentation offload): its text is all that was captured."""
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, 6, 0, bytes([1, 1, 1, 1]), bytes([2, 2, 2, 2]))
+    text = random.Random(1).randbytes(1_200_000)
+    tap = Tap()
+    got = []
+    for seq, part in ((ISN, text), (ISN + len(text), b"more")):
+        got += tap.input(head + struct.pack("!HHIIBBHHH", 1, 2, seq % 2**32, 0, 0x50, ACK, 100, 0, 0) + part, 1, link="ipv4")
+    got += tap.finish()
+    assert b"".join(t.text for t in got) == text + b"more" and tap.stats()["gaps"] == 0
+
+
+def test_a_syn_in_the_middle_of_what_waits_is_another_connection():
+    w = Wire(syn=False)
+    w.seg(at=1000, text=b"a" * 100)
+    w.seg(at=0, text=b"b" * 1000)
+    assert w.seg(SYN, 500) == b"b" * 1000 + b"a" * 100 and w.end() == []
+    assert w.gap_octets == 0 and w.flows == 2
