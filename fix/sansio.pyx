@@ -348,10 +348,15 @@ cdef class Session:
     # --- the connection
 
     def connected(self, now_ns=None):
-        """The connection is there. An initiator's Logon is then in data_to_send."""
+        """The connection is there. An initiator's Logon is then in data_to_send.
+
+        LocalProtocolError inside on_event of receive: that call ends first.
+        """
         cdef uint64_t now = self._now(now_ns)
         if self.s.state != FIX_DISCONNECTED:
             raise LocalProtocolError(f"connected in state {self.state}")
+        if self.inside:         # octets of the connection before are still being handled
+            raise LocalProtocolError("connected inside on_event of receive")
         self.buf_len = self.need = self.pending = 0
         self.out.clear()
         self.closing = False

@@ -2,6 +2,8 @@
 import pytest
 from messages import Peer, utc
 
+from fix import LocalProtocolError
+
 ORDER = "11=A1|55=EUR/USD|54=1|38=100|40=2|44=1.25|60=20231114-22:13:20|"
 
 
@@ -275,6 +277,21 @@ def test_a_callback_may_send_and_raise():
     heard._take([])
     heard.gets("35=8|34=2|37=1|")
     assert heard.session.next_in == 3 and session.next_in == 2
+
+
+def test_no_new_connection_while_octets_of_the_old_one_are_handled():
+    def again(session, event):
+        if event.name == "LOGOUT":
+            session.disconnected()
+            session.connected()
+    peer = Peer("acceptor", on_event=again)
+    peer.sends("35=A|34=1|98=0|108=30|")
+    with pytest.raises(LocalProtocolError, match="inside on_event"):
+        peer.sends("35=5|34=2|", "35=0|34=3|")
+    assert peer.session.state == "DISCONNECTED"
+    peer.connects()
+    peer.sends("35=A|34=3|98=0|108=30|")
+    assert peer.session.established
 
 
 # --- heartbeats
