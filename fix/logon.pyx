@@ -92,12 +92,14 @@ cdef void established(fix_session *s, fix_msg *m, uint64_t seq, uint64_t expects
     if seq == s.next_in or reset:
         set_next_in(s, s.next_in + 1)   # numbers begin with a Logon that resets them, whatever its own
     elif expects != 0:
+        s.gap_logon = seq
         s.gap = True                # our own 789 has asked for it
         s.gap_from = s.gap_mark = s.next_in
         s.gap_to = s.gap_high = seq
         s.gap_ns = now_ns
         s.gap_tries = 0
     else:
+        s.gap_logon = seq
         ask(s, m, seq, now_ns)
     emit(s, FIX_EV_LOGON, m, now_ns)
     if 0 < expects <= newest and s.state == FIX_ESTABLISHED and resend_start(s, expects, newest):

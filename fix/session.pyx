@@ -75,7 +75,7 @@ cdef void session_connected(fix_session *s, uint64_t now_ns) noexcept nogil:
     s.test_requests = 0
     s.last_rx_ns = s.last_tx_ns = now_ns
     s.sent_reset = s.gap = s.resending = False
-    s.gap_high = 0
+    s.gap_high = s.gap_logon = 0
     s.writing = 0
     s.logged_garbled = 0
     queue_clear(s)

@@ -14,6 +14,8 @@ cdef inline void emit(fix_session *s, int event, fix_msg *m, uint64_t now_ns) no
 
 
 cdef inline void set_next_in(fix_session *s, uint64_t seq) noexcept nogil:
+    if unlikely(seq == s.gap_logon):
+        seq += 1        # it was handled when it came
     s.next_in = seq
     s.numbers.next_in = seq
     if unlikely(s.gap and seq > s.gap_to):

@@ -78,7 +78,7 @@ cdef void reset_numbers(fix_session *s, uint64_t now_ns) noexcept nogil:
     s.store.ops.reset(s.store, session_utc(s, now_ns))
     s.next_in = s.next_out = 1
     s.gap = s.resending = False
-    s.gap_high = 0
+    s.gap_high = s.gap_logon = 0
     queue_clear(s)
     s.stats.resets += 1
     emit(s, FIX_EV_RESET, NULL, now_ns)
@@ -87,6 +87,7 @@ cdef void reset_numbers(fix_session *s, uint64_t now_ns) noexcept nogil:
 cdef void session_renumber(fix_session *s, uint64_t next_in, uint64_t next_out) noexcept nogil:
     """Administration: what the two counters are from now on."""
     if next_in != 0:
+        s.gap_logon = 0
         set_next_in(s, next_in)
     if next_out != 0:
         s.next_out = s.numbers.next_out = next_out

@@ -357,6 +357,17 @@ def test_next_expected_spares_the_resend_requests():
     peer.silent()
 
 
+def test_the_logon_that_shows_a_gap_is_not_missed_behind_it():
+    peer = Peer("initiator", next_expected=True)
+    peer.gets("35=A|34=1|98=0|108=30|789=1|")
+    peer.sends("35=A|34=5|98=0|108=30|789=2|")
+    peer.sends(*(f"35=D|34={n}|43=Y|122=20231114-22:13:00|" + ORDER.format(n) for n in (1, 2, 3, 4)))
+    assert peer.session.next_in == 6
+    peer.sends("35=D|34=6|" + ORDER.format("live"))
+    peer.happened("LOGON", *["MESSAGE"] * 5)
+    peer.silent()
+
+
 def test_an_initiators_next_expected():
     peer = Peer("initiator", next_expected=True)
     peer.gets("35=A|34=1|98=0|108=30|789=1|")
