@@ -247,6 +247,7 @@ cdef struct fix_session:
     uint32_t window                 # index of the pair below
     int64_t window_from             # the window in force, or the next one
     int64_t window_to
+    int64_t window_in               # window_from when the connection came
     void *user                      # the owner's
     fix_session_config config
     fix_session_stats stats

@@ -51,7 +51,7 @@ from fix.recovery cimport (
 from fix.reject cimport decimal, send_reject
 from fix.states cimport (
     advance, emit, in_hours, logout, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
-    set_next_in, since,
+    set_next_in, since, window_over,
 )
 from stack.wire.octets cimport likely, load_32, load_64, unlikely
 from stack.wire.trace cimport TRACE_FIX_PARSE, TRACE_SESSION, trace_mark
@@ -84,6 +84,7 @@ cdef void session_connected(fix_session *s, uint64_t now_ns) noexcept nogil:
         session_set_state(s, FIX_CLOSING, now_ns)
         s.wire.close(s.wire.ctx, False, now_ns)
         return
+    s.window_in = s.window_from
     if s.n_windows != 0 and s.numbers.created_utc_ns < s.window_from:
         reset_numbers(s, now_ns)    # numbers are those of one window
     if s.config.role == FIX_ACCEPTOR:
@@ -539,7 +540,7 @@ cdef void session_poll(fix_session *s, uint64_t now_ns) noexcept nogil:
             session_close(s, FIX_LOGOUT_TIMEOUT, now_ns)
         elif s.resending:
             resend_on(s, now_ns)
-    elif s.state == FIX_ESTABLISHED and not in_hours(s, session_utc(s, now_ns)):
+    elif s.state == FIX_ESTABLISHED and (not in_hours(s, session_utc(s, now_ns)) or window_over(s)):
         s.reason = FIX_OUT_OF_HOURS
         logout(s, b"The session's hours are over", now_ns)
     elif s.state == FIX_ESTABLISHED:

@@ -32,6 +32,11 @@ cdef inline uint64_t since(uint64_t now_ns, uint64_t then_ns) noexcept nogil:
     return now_ns - then_ns if now_ns > then_ns else 0
 
 
+cdef inline bint window_over(const fix_session *s) noexcept nogil:
+    """Has the window ended that the connection began in? Another may follow it without a break."""
+    return s.n_windows != 0 and s.window_from != s.window_in
+
+
 cdef void session_set_state(fix_session *s, int state, uint64_t now_ns) noexcept nogil
 # Is the session open at `utc`? Moves on to the next window when one has ended.
 cdef bint in_hours(fix_session *s, int64_t utc) noexcept nogil

@@ -196,7 +196,7 @@ cdef uint64_t next_deadline(const fix_session *s) noexcept nogil:
         return 0 if s.resending else s.state_ns + s.config.logout_timeout_ns
     if s.state != FIX_ESTABLISHED:
         return NEVER
-    if s.resending:
+    if s.resending or window_over(s):
         return 0
     if s.n_windows != 0:
         left = s.window_to - session_utc(s, 0)

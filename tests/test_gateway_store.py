@@ -58,3 +58,15 @@ def test_an_initiator_waits_for_its_hours_and_leaves_with_them():
         street.pass_s(3)
         assert not street.here.connected
         assert [m for m in street.out() if "|58=The session's hours are over|" in m]
+
+
+@pytest.mark.parametrize("days", [{}, dict(start_day="monday", end_day="monday")])      # the street's day is one
+def test_a_window_that_follows_without_a_break_is_another_one(days):
+    hours = fix.Schedule("14:13:25", "14:13:25", **days)
+    with Street(Quiet(), schedule=hours, reconnect_s=1) as street:
+        street.pass_s(3)
+        assert street.here.logged_on and street.here.next_out == 2
+        street.pass_s(1.5)
+        assert [m for m in street.out() if "|58=The session's hours are over|" in m]
+        street.pass_s(1)                                # the venue has no hours: it will not like the number
+        assert "|35=A|34=1|" in street.out()[0] and street.here.stats()["resets"] == 2
