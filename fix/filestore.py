@@ -43,6 +43,7 @@ def export_filestore(store: Store, directory: str | os.PathLike[str], prefix: st
 def import_filestore(store: Store, directory: str | os.PathLike[str], prefix: str) -> int:
     """Take a QuickFIX session over into `store`, which loses what it had; -> messages taken.
 
+    QuickFIX keeps administrative messages too; of those but Reject(3) only the number counts here, as of our own.
     JournalError, with the file's name, if one is missing or is not what QuickFIX writes; the store is then unchanged.
     """
     path = os.path.join(os.fspath(directory), prefix)
@@ -51,10 +52,15 @@ def import_filestore(store: Store, directory: str | os.PathLike[str], prefix: st
     messages = list(read_messages(path, next_out))
     store.reset(created)
     for seq, message in messages:
-        if not store.append(seq, message):
+        if not store.append(seq, message, admin=is_admin(message)):
             raise JournalError(f"{path}: the store has no room for message {seq}")
     store.renumber(next_in=next_in, next_out=next_out)
     return len(messages)
+
+
+def is_admin(message: bytes) -> bool:
+    """Is it one that a resend fills the gap of? The session judges kept messages likewise."""
+    return message.split(b"\x01", 3)[2:3] in ([b"35=" + kind] for kind in (b"0", b"1", b"2", b"4", b"5", b"A"))
 
 
 def read(path: str) -> bytes:

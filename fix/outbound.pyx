@@ -329,6 +329,11 @@ cdef bint is_header_tag(uint32_t tag) noexcept nogil:
                    369, 627, 628, 629, 630, 1128, 1129, 1156)
 
 
+cdef bint only_filled(uint64_t MsgType) noexcept nogil:
+    """Administrative, but not Reject(3): never sent again (FIX 4.4 vol. 2 "Resend Request"), whoever kept it."""
+    return MsgType in (c'0', c'1', c'2', c'4', c'5', c'A')
+
+
 cdef bint commit_again(fix_session *s, fix_writer *w, uint64_t now_ns) noexcept nogil:
     """To the wire only: numbers and store know this message already."""
     cdef const uint8_t *p = NULL
@@ -427,6 +432,7 @@ cdef bint resend_step(fix_session *s, uint64_t now_ns) noexcept nogil:
             m.max_size = max_size
         elif n != 0:
             s.stats.not_stored += 1
+        again = again and not only_filled(m.MsgType)
         if again and s.app.may_resend != NULL:
             again = s.app.may_resend(s.app.ctx, s, m)
         if not again:

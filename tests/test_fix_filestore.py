@@ -1,5 +1,6 @@
 """QuickFIX's FileStore: taken over and given back, and understood by QuickFIX itself where it is installed."""
 import pytest
+from messages import frame
 
 import fix
 from fix.filestore import export_filestore, import_filestore
@@ -78,3 +79,16 @@ def test_quickfix_goes_on_with_what_we_write_and_we_with_its(tmp_path):
     assert import_filestore(back, tmp_path, NAME) == 6
     assert (back.next_out, back.next_in, back.get(7)) == (8, 11, b"8=FIX.4.4\x01theirs\x01")
     assert back.get(4) == store.get(4)
+
+
+def test_administrative_messages_count_and_are_not_kept(tmp_path):
+    bodies = [b"35=A\x0134=1\x01", b"35=D\x0134=2\x01", b"35=5\x0134=3\x01", b"35=3\x0134=4\x01", b"35=AE\x0134=5\x01"]
+    messages = [frame("FIX.4.4", body) for body in bodies]
+    (tmp_path / f"{NAME}.body").write_bytes(b"".join(messages))
+    at = [sum(map(len, messages[:n])) for n in range(5)]
+    (tmp_path / f"{NAME}.header").write_text("".join(f"{n + 1},{at[n]},{len(messages[n])} " for n in range(5)))
+    (tmp_path / f"{NAME}.seqnums").write_text("6 : 1")
+    (tmp_path / f"{NAME}.session").write_text("20260102-03:04:05")
+    store = fix.MemoryStore()
+    assert import_filestore(store, tmp_path, NAME) == 5 and store.next_out == 6
+    assert [store.get(n) for n in range(1, 6)] == [None, messages[1], None, messages[3], messages[4]]

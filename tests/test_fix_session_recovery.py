@@ -2,7 +2,9 @@
 import random
 
 import pytest
-from messages import Peer, shown
+from messages import Peer, frame, shown
+
+import fix
 
 ORDER = "11={}|55=EUR/USD|54=1|38=100|40=1|60=20231114-22:13:20|"
 
@@ -338,6 +340,24 @@ def test_a_logout_with_any_number_ends_it_and_loses_nothing(acceptor):
     acceptor.gets("35=5|34=2|")
     acceptor.closed()
     assert acceptor.session.next_in == 2
+
+
+def kept(*bodies):
+    """A store with these messages, numbered from 1."""
+    store = fix.MemoryStore()
+    for seq, body in enumerate(bodies, 1):
+        text = body.replace("|", f"|34={seq}|49=US|52=20231114-22:13:00.000|56=PEER|", 1)
+        store.append(seq, frame("FIX.4.4", text.replace("|", "\x01").encode()))
+    store.renumber(next_out=len(bodies) + 1)
+    return store
+
+
+def test_administrative_messages_that_another_kept_are_gap_filled():
+    store = kept("35=A|98=0|108=30|", "35=8|37=1|", "35=5|58=bye|", "35=3|45=1|", "35=0|")
+    peer = Peer("acceptor", store=store)
+    peer.sends("35=A|34=1|98=0|108=30|", "35=2|34=2|7=1|16=5|")
+    assert sent(peer) == [("A", 6, None, ""), ("4", 1, 2, "Y"), ("8", 2, None, "Y"), ("4", 3, 4, "Y"),
+                          ("3", 4, None, "Y"), ("4", 5, 6, "Y")]
 
 
 # --- NextExpectedMsgSeqNum
