@@ -229,6 +229,7 @@ cdef struct fix_session:
     uint8_t own_msg                 # msg and w were allocated by session_new
     uint8_t own_w
     uint8_t resending
+    uint8_t draining                # the message in work comes from the queue
     uint64_t resend_from            # the peer asked for these
     uint64_t resend_to
     uint64_t resend_next            # a running resend: the number to look at next

@@ -193,7 +193,7 @@ cdef void session_accept(fix_session *s, fix_msg *m, uint64_t now_ns) noexcept n
 
     # 4. SendingTime(52), SenderCompID(49), TargetCompID(56)
     f = fix_get(m, 52, &s.hint_time)
-    if unlikely(not time_is_good(s, m, f, now_ns)):
+    if unlikely(not time_is_good(s, m, f, now_ns)) and not s.draining:      # a queued one was in time when it came
         session_fault_header(s, m, f, 52, 10, seq, FIX_SENDING_TIME, now_ns)
         return
     f = fix_get(m, 49, &s.hint_sender)
@@ -435,7 +435,9 @@ cdef void drain(fix_session *s, uint64_t now_ns) noexcept nogil:
         if p == NULL:
             return
         if fix_parse(s.msg, p, n) == FIX_COMPLETE:
+            s.draining = True
             session_accept(s, s.msg, now_ns)
+            s.draining = False
 
 
 # --- step 7: administrative messages

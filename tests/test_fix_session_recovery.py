@@ -342,6 +342,16 @@ def test_a_logout_with_any_number_ends_it_and_loses_nothing(acceptor):
     assert acceptor.session.next_in == 2
 
 
+def test_a_message_in_time_is_not_late_when_its_turn_comes(acceptor):
+    acceptor.sends("35=D|34=3|" + ORDER.format("B"))
+    acceptor.gets("35=2|34=2|7=2|16=0|")
+    acceptor.now_ns += 130 * 10**9
+    acceptor.sends("35=D|34=2|43=Y|122=20231114-22:13:00|" + ORDER.format("A"))
+    acceptor.happened("GAP", "MESSAGE", "MESSAGE")
+    acceptor.silent()
+    assert acceptor.session.established and acceptor.session.next_in == 4
+
+
 def kept(*bodies):
     """A store with these messages, numbered from 1."""
     store = fix.MemoryStore()
