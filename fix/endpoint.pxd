@@ -240,6 +240,7 @@ cdef struct fix_session:
     uint64_t gap_mark               # next_in when progress was last looked at
     uint64_t gap_ns
     uint64_t gap_logon              # the peer's Logon, received before what comes before it; 0: none
+    uint64_t reset_ns               # when session_reset sent its Logon, see sent_reset
     uint32_t gap_tries
     uint32_t queue_len              # octets of queue in use
     uint8_t *queue

@@ -115,7 +115,11 @@ cdef void session_reset(fix_session *s, uint64_t now_ns) noexcept nogil:
     elif s.state == FIX_ESTABLISHED and not s.sent_reset:
         reset_numbers(s, now_ns)
         s.sent_reset = True
-        send_logon(s, True, s.next_in, now_ns)
+        s.reset_ns = now_ns
+        if send_logon(s, True, s.next_in, now_ns):
+            session_set_deadline(s)
+        else:
+            session_close(s, FIX_BAD_LOGON, now_ns)     # the peer's numbers are not ours any more
 
 
 cdef void session_too_low(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_ns) noexcept nogil:

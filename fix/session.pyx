@@ -406,7 +406,9 @@ cdef bint session_malformed(fix_session *s, fix_msg *m, uint64_t seq, uint64_t n
 cdef bint in_turn(fix_session *s, fix_msg *m, uint8_t kind, uint64_t seq, uint64_t now_ns) noexcept nogil:
     """The number is not next_in. True: handle the message all the same."""
     cdef int turn
-    if s.sent_reset and s.state == FIX_ESTABLISHED and kind != c'A':
+    if s.sent_reset and kind != c'A' and kind != c'5':
+        if kind == c'3':
+            return True             # perhaps of our Logon
         s.stats.discarded += 1      # numbered before the reset we asked for
         return False
     turn = take_turn(s, m, kind, seq, now_ns)
@@ -545,6 +547,10 @@ cdef void session_poll(fix_session *s, uint64_t now_ns) noexcept nogil:
     elif s.state == FIX_ESTABLISHED and (not in_hours(s, session_utc(s, now_ns)) or window_over(s)):
         s.reason = FIX_OUT_OF_HOURS
         logout(s, b"The session's hours are over", now_ns)
+    elif s.state == FIX_ESTABLISHED and s.sent_reset and since(now_ns, s.reset_ns) >= s.config.logon_timeout_ns:
+        s.reason = FIX_LOGON_TIMEOUT
+        logout(s, b"The reset asked for by Logon was not answered", now_ns)
+        emit(s, FIX_EV_ERROR, NULL, now_ns)
     elif s.state == FIX_ESTABLISHED:
         if s.resending:
             resend_on(s, now_ns)

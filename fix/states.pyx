@@ -205,6 +205,8 @@ cdef uint64_t next_deadline(const fix_session *s) noexcept nogil:
         d = s.gap_ns + gap_patience(s)
     elif s.config.resend_request_max != 0 and s.gap_high >= s.next_in:
         return 0
+    if s.sent_reset and s.reset_ns + s.config.logon_timeout_ns < d:
+        d = s.reset_ns + s.config.logon_timeout_ns
     if s.heartbeat_ns != 0:
         t = s.last_rx_ns + s.heartbeat_ns * 6 // 5 * (s.test_requests + 1)
         if t < d:

@@ -149,6 +149,37 @@ def test_our_own_reset_waits_for_the_answer(initiator):
     assert (initiator.session.next_in, initiator.session.next_out) == (2, 2)
 
 
+def test_our_own_reset_may_be_answered_by_a_logout(initiator):
+    initiator._take(initiator.session.reset())
+    initiator.gets("35=A|34=1|98=0|108=30|141=Y|")
+    initiator.sends("35=5|34=2|58=no reset today|")
+    initiator.gets("35=5|34=2|")
+    initiator.closed()
+    assert initiator.happened("RESET", "LOGOUT")[1].text == "no reset today"
+
+
+def test_our_own_reset_rejected_ends_it(initiator):
+    initiator._take(initiator.session.reset())
+    initiator.gets("35=A|34=1|98=0|108=30|141=Y|")
+    initiator.sends("35=3|34=2|45=1|", "35=0|34=3|")
+    initiator.happened("RESET", "REJECTED")
+    initiator.silent()
+    initiator.passes(9)
+    initiator.silent()
+    initiator.passes(1)
+    initiator.gets("35=5|34=2|58=The reset asked for by Logon was not answered|")
+    assert initiator.session.reason == "logon timeout"
+
+
+def test_our_own_reset_that_cannot_be_said_ends_it():
+    peer = Peer("acceptor", max_out=512, send_buffer=512 + 4096)
+    peer.sends("35=A|34=1|98=0|108=30|")
+    while not peer.session.stats()["admin_refused"]:    # never read
+        peer.session.receive(peer.message(f"35=1|112={'x' * 20}|"))
+    peer.session.reset()
+    assert peer.session.close_requested and peer.session.reason == "bad Logon"
+
+
 def test_a_logon_number_too_low_is_told_and_ends_it():
     peer = Peer("acceptor", logged_on=True)
     peer.sends("35=0|34=2|", "35=5|34=3|")
