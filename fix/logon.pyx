@@ -14,7 +14,7 @@ from fix.message cimport fix_field, fix_find, fix_is_yes, fix_msg, fix_read_int,
 from fix.outbound cimport resend_step, send_logon, send_logout
 from fix.recovery cimport ask, resend_start
 from fix.states cimport (
-    emit, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
+    emit, reset_numbers, send_logout_text, session_close, session_renumber, session_set_deadline, session_set_state,
     set_next_in,
 )
 
@@ -33,7 +33,7 @@ cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_n
         answer = False
         if reset and not s.sent_reset:
             reset_numbers(s, now_ns)        # the peer's own idea: our Logon was then number 1
-            s.next_out = s.numbers.next_out = 2
+            session_renumber(s, 0, 2)
     elif s.state == FIX_AWAIT_LOGON:
         answer = True
         s.heartbeat_ns = <uint64_t>interval * SECOND

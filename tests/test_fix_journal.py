@@ -11,6 +11,7 @@ import textwrap
 import time
 
 import pytest
+from messages import Peer
 
 import fix
 from fix.segment import checksum
@@ -63,6 +64,16 @@ def test_a_record_whose_number_was_not_counted_yet_counts(place, tmp_path):
     assert journal.next_out == 1
     with fix.Journal("a", **abandon(journal, place, tmp_path / "later")) as back:
         assert back.next_out == 4 and back.get(3) == message(3)
+
+
+def test_a_reset_of_the_peer_leaves_our_logon_counted(place, tmp_path):
+    journal = fix.Journal("a", **place)
+    journal.renumber(next_in=20, next_out=30)
+    peer = Peer("initiator", store=journal)
+    peer.sends("35=A|34=1|98=0|108=30|141=Y|")
+    assert (peer.session.next_out, peer.session.next_in) == (2, 2)
+    with fix.Journal("a", **abandon(journal, place, tmp_path / "later")) as back:
+        assert (back.next_out, back.next_in) == (2, 2)
 
 
 @pytest.mark.parametrize("disk", [False, True])
