@@ -145,6 +145,7 @@ cdef struct fix_session_stats:
     uint64_t resent
     uint64_t gap_fills              # SequenceReset-GapFill sent
     uint64_t not_stored             # gap-filled because the store no longer had the message
+    uint64_t resend_too_large       # gap-filled because it is larger than what we send
     uint64_t resend_requests_in
     uint64_t resend_requests_out
     uint64_t resend_redundant       # requests for what a running resend already covers

@@ -335,10 +335,15 @@ cdef bint only_filled(uint64_t MsgType) noexcept nogil:
 
 
 cdef bint commit_again(fix_session *s, fix_writer *w, uint64_t now_ns) noexcept nogil:
-    """To the wire only: numbers and store know this message already."""
+    """To the wire only: numbers and store know this message already. False: s.refusal says why."""
     cdef const uint8_t *p = NULL
     cdef uint32_t n = 0
-    if not fix_finish(w, &p, &n) or not s.wire.commit(s.wire.ctx, p, n, now_ns):
+    s.refusal = FIX_WIRE_REFUSED
+    # a resend waits for no more room than this
+    if not fix_finish(w, &p, &n) or n > s.config.max_out + FIX_ADMIN_ROOM:
+        s.refusal = FIX_TOO_LARGE
+        return False
+    if not s.wire.commit(s.wire.ctx, p, n, now_ns):
         s.stats.admin_refused += 1
         return False
     s.last_tx_ns = now_ns
@@ -444,9 +449,13 @@ cdef bint resend_step(fix_session *s, uint64_t now_ns) noexcept nogil:
             if not send_gap_fill(s, s.resend_fill, s.resend_next, now_ns):
                 return False
             s.resend_fill = 0
-        if not send_again(s, m, now_ns):
+        if send_again(s, m, now_ns):
+            sent += 1
+        elif s.refusal == FIX_TOO_LARGE:
+            s.stats.resend_too_large += 1       # kept by another, or before max_out was set lower
+            s.resend_fill = s.resend_next
+        else:
             return False
-        sent += 1
         s.resend_next += 1
     if s.resend_fill != 0:
         if not send_gap_fill(s, s.resend_fill, s.resend_to + 1, now_ns):

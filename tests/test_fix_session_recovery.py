@@ -370,6 +370,14 @@ def test_administrative_messages_that_another_kept_are_gap_filled():
                           ("3", 4, None, "Y"), ("4", 5, 6, "Y")]
 
 
+def test_a_kept_message_larger_than_any_sent_is_gap_filled():
+    store = kept("35=8|37=1|", f"35=B|148=x|58={'z' * 9000}|", "35=8|37=3|")
+    peer = Peer("acceptor", store=store, max_out=1024)
+    peer.sends("35=A|34=1|98=0|108=30|", "35=2|34=2|7=1|16=3|")
+    assert sent(peer) == [("A", 4, None, ""), ("8", 1, None, "Y"), ("4", 2, 3, "Y"), ("8", 3, None, "Y")]
+    assert peer.session.stats()["resend_too_large"] == 1 and peer.session.deadline_ns > peer.now_ns
+
+
 # --- NextExpectedMsgSeqNum
 
 def test_next_expected_spares_the_resend_requests():
