@@ -188,7 +188,7 @@ cdef void session_accept(fix_session *s, fix_msg *m, uint64_t now_ns) noexcept n
         return
 
     # 3. a message that this state allows
-    if unlikely(s.state != FIX_ESTABLISHED or kind == c'A') and not session_allows(s, m, kind, now_ns):
+    if unlikely(s.state != FIX_ESTABLISHED or kind == c'A') and not session_allows(s, m, kind, seq, now_ns):
         return
 
     # 4. SendingTime(52), SenderCompID(49), TargetCompID(56)
@@ -267,7 +267,7 @@ cdef void session_no_number(fix_session *s, fix_msg *m, const fix_field *f, uint
 
 # --- step 3: state
 
-cdef bint session_allows(fix_session *s, fix_msg *m, uint8_t kind, uint64_t now_ns) noexcept nogil:
+cdef bint session_allows(fix_session *s, fix_msg *m, uint8_t kind, uint64_t seq, uint64_t now_ns) noexcept nogil:
     """False: the message ended the session or is ignored."""
     if s.state == FIX_AWAIT_LOGON:
         if kind == c'A':
@@ -279,6 +279,9 @@ cdef bint session_allows(fix_session *s, fix_msg *m, uint8_t kind, uint64_t now_
         if kind == c'A' or kind == c'5' or kind == c'3':
             return True
         session_close(s, FIX_UNEXPECTED_MESSAGE, now_ns)
+        return False
+    if kind == c'A' and seq < s.next_in and fix_is_yes(m, fix_find(m, 43)):
+        s.stats.poss_dup_ignored += 1       # the Logon that began this session, sent again
         return False
     if kind == c'A' and not fix_is_yes(m, fix_find(m, 141)):
         # a second Logon is only good for a reset

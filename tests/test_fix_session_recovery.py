@@ -352,6 +352,15 @@ def test_a_message_in_time_is_not_late_when_its_turn_comes(acceptor):
     assert acceptor.session.established and acceptor.session.next_in == 4
 
 
+def test_the_first_logon_sent_again_is_a_duplicate(acceptor):
+    acceptor.sends("35=0|34=2|")
+    acceptor.sends("35=A|34=1|43=Y|122=20231114-22:13:00|98=0|108=30|",
+                   "35=A|34=1|43=Y|122=20231114-22:13:00|98=0|108=30|141=Y|")
+    acceptor.silent()
+    assert acceptor.session.established and acceptor.session.next_in == 3
+    assert acceptor.session.stats()["poss_dup_ignored"] == 2
+
+
 def kept(*bodies):
     """A store with these messages, numbered from 1."""
     store = fix.MemoryStore()
