@@ -253,9 +253,7 @@ cdef class Journal(Store):
         wrong = numbers_open(&self.j.segments)
         if wrong:
             raise OSError(wrong, os.strerror(wrong), f"{self.name}.numbers")
-        names = (f.removeprefix(self.name + ".").removesuffix(".journal") for f in os.listdir(self.directory)
-                 if f.startswith(self.name + ".") and f.endswith(".journal"))
-        starts = sorted(int(n) for n in names if len(n) == 20 and n.isdigit())
+        starts = self._segment_starts()
         newest = max(starts, default=0)
         for start in starts:
             path = prefix + b".%020d.journal" % start
@@ -266,6 +264,12 @@ cdef class Journal(Store):
                 os.unlink(path)             # a crash came while it was made
             elif wrong < 0:
                 raise JournalError(f"{os.fsdecode(path)} is not a segment of this journal")
+
+    def _segment_starts(self):
+        """Positions at which this journal's segments begin, ascending, by the names of the files."""
+        names = (f.removeprefix(self.name + ".").removesuffix(".journal") for f in os.listdir(self.directory)
+                 if f.startswith(self.name + ".") and f.endswith(".journal"))
+        return sorted(int(n) for n in names if len(n) == 20 and n.isdigit())
 
     cdef void _begin_ring(self, replay *y):
         """The ring is new: the journal begins, or goes on behind what the segments have."""
@@ -347,9 +351,9 @@ cdef class Journal(Store):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.ring_directory, f"fixwire-{self.name}.orders"))     # the gateway's
         if self.directory is not None:
-            for f in os.listdir(self.directory):
-                if f == self.name + ".numbers" or (f.startswith(self.name + ".") and f.endswith(".journal")):
-                    os.unlink(os.path.join(self.directory, f))
+            for start in self._segment_starts():
+                os.unlink(os.path.join(self.directory, f"{self.name}.{start:020d}.journal"))
+            os.unlink(os.path.join(self.directory, f"{self.name}.numbers"))
 
     def stats(self):
         """Counters of every store, and positions in octets: head, drained, synced; segments, damaged, pruned, errors."""

@@ -371,3 +371,14 @@ def test_the_drain_thread_needs_no_one(place):
         assert time.monotonic() < until, journal.stats()
         os.sched_yield()
     journal.close()
+
+
+def test_removing_a_journal_leaves_one_whose_name_begins_alike(place):
+    with fix.Journal("venue.backup", **place) as other, fix.Journal("venue", **place) as journal:
+        fill(other, 1, 3)
+        fill(journal, 1, 3)
+        other.sync()
+        before = sorted(f for f in os.listdir(place["directory"]) if f.startswith("venue.backup"))
+        journal.sync()
+        journal.remove()
+    assert len(before) == 2 and sorted(os.listdir(place["directory"])) == before
