@@ -74,11 +74,24 @@ cdef bint journal_append(fix_store *st, uint64_t seq, const uint8_t *p, uint32_t
         st.stats.refused += 1
         return False
     index_put(j, seq, at, 0 if admin else n)
+    if j.durability == JOURNAL_EACH and not drain_now(j):
+        withdraw(j, seq)
+        st.stats.refused += 1
+        return False
     st.stats.appended += 1
     st.stats.appended_octets += n
-    if j.durability == JOURNAL_EACH:
-        return drain_now(j)
     return True
+
+
+cdef void withdraw(journal *j, uint64_t seq) noexcept nogil:
+    """The record just published is refused after all: number `seq` is free again, also after a restart.
+
+    RESERVE, which the record left free, has the room; numbers.next_in stays the page's, as journal_renumber says.
+    """
+    cdef uint64_t at = 0
+    j.index[seq & j.mask].known = False
+    if write_record(j, JOURNAL_NUMBERS, seq, j.page.numbers.next_in, NULL, 0, &at):
+        publish(&j.page.applied, j.page.head)
 
 
 cdef const uint8_t *journal_get(fix_store *st, uint64_t seq, uint32_t *n) noexcept nogil:

@@ -382,3 +382,17 @@ def test_removing_a_journal_leaves_one_whose_name_begins_alike(place):
         journal.sync()
         journal.remove()
     assert len(before) == 2 and sorted(os.listdir(place["directory"])) == before
+
+
+def test_a_message_refused_because_the_disk_failed_is_not_there_later(place, tmp_path):
+    journal = fix.Journal("a", **dict(place, durability="each"))
+    fill(journal, 1, 3)
+    journal.renumber(next_in=7, next_out=4)
+    moved = tmp_path / "gone"
+    os.rename(place["directory"], moved)                # no segment can be made any more
+    refused = next(seq for seq in range(4, 2000) if not journal.append(seq, message(seq)))
+    assert journal.get(refused) is None
+    os.rename(moved, place["directory"])
+    with fix.Journal("a", **abandon(journal, place, tmp_path / "later")) as back:
+        assert (back.next_out, back.next_in) == (refused, 7) and back.get(refused) is None
+        assert back.get(refused - 1) == message(refused - 1)
