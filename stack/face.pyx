@@ -22,7 +22,7 @@ from .flight cimport FlightRecorder
 from .netif cimport Netif, netif_burst, netif_deadline, netif_poll, netif_start
 from .tcb cimport *
 from .tcp cimport *
-from .tcp_output cimport tcp_pipe
+from .tcp_output cimport tcp_header_make, tcp_pipe
 from .tcp_table cimport tcp_state_name
 
 cdef extern from "pythread.h" nogil:
@@ -40,6 +40,7 @@ LIMITS = {
     "time_wait_ns": (0, 1 << 62), "fin_wait_2_ns": (0, 1 << 62), "backlog": (0, 1 << 20), "ttl": (1, 255), "tos": (0, 252),
     "adv_uto_ns": (0, 32767 * 60_000 * MS), "uto_l_limit_ns": (0, 1 << 62), "uto_u_limit_ns": (0, 1 << 62),
     "uto_enabled": (0, 1), "uto_changeable": (0, 1),
+    "slow_start_limit": (1, 1000), "tail_probe": (0, 1), "rto_variance_ns": (0, 60_000 * MS),
     "window_scale": (0, 1), "sack": (0, 1), "timestamps": (0, 1), "ecn": (0, 1), "syn_cookies": (0, 1),
 }
 
@@ -82,6 +83,9 @@ cdef int put_option(tcp_options *o, str name, value) except -1:
     elif name == "rto_min_ns": o.rto_min_ns = value
     elif name == "rto_max_ns": o.rto_max_ns = value
     elif name == "rto_initial_ns": o.rto_initial_ns = value
+    elif name == "rto_variance_ns": o.rto_variance_ns = value
+    elif name == "slow_start_limit": o.slow_start_limit = value
+    elif name == "tail_probe": o.tail_probe = value
     elif name == "max_ack_delay_ns": o.max_ack_delay_ns = value
     elif name == "keep_idle_ns": o.keep_idle_ns = value
     elif name == "keep_interval_ns": o.keep_interval_ns = value
@@ -157,7 +161,8 @@ cdef class Stack:
     Every other keyword is a TCP option for connections that do not say otherwise: mss, ack ("immediate", "delay",
     "second"), congestion ("newreno", "none", "dctcp"), window_scale, sack, timestamps, ecn, ack_delay_ns, rto_min_ns,
     rto_max_ns, rto_initial_ns, max_ack_delay_ns, keep_idle_ns, keep_interval_ns, keep_count, initial_window,
-    user_timeout_ns, syn_timeout_ns, time_wait_ns, fin_wait_2_ns, backlog, syn_cookies, ttl, tos; and of RFC 5482
+    user_timeout_ns, syn_timeout_ns, time_wait_ns, fin_wait_2_ns, backlog, syn_cookies, ttl, tos, rto_variance_ns, tail_probe,
+    slow_start_limit; and of RFC 5482
     uto_enabled, uto_changeable (unless given, not where user_timeout_ns is), adv_uto_ns, uto_l_limit_ns, uto_u_limit_ns.
     A stack belongs to the thread that first steps it: WrongThread elsewhere.
     """
@@ -551,6 +556,12 @@ cdef class Connection:
             "max_ack_delay_ns": c.max_ack_delay_ns, "urgent_octets": urgent_octets(c), "predicted": bool(c.predict),
             "iss": c.iss, "irs": c.irs, "snd_una": c.snd_una, "snd_nxt": c.snd_nxt, "rcv_nxt": c.rcv_nxt,
         }
+
+    def mark(self, *, ttl=None, tos=None):
+        """The TTL and the TOS octet (DSCP << 2) of every segment from now on. ValueError: outside 1 to 255, 0 to 252."""
+        self.live(None)
+        take_options(&self.c.opt, {k: v for k, v in (("ttl", ttl), ("tos", tos)) if v is not None})
+        tcp_header_make(self.c)
 
     @property
     def remote(self):

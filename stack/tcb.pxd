@@ -66,6 +66,7 @@ cdef struct tcp_options:
     bint ecn                        # offered on SYN (RFC 3168)
     uint64_t ack_delay_ns           # TCP_ACK_DELAY and TCP_ACK_SECOND: less than 500 ms (MUST-40)
     uint64_t rto_min_ns             # floor of the retransmission timeout, from 1 ms
+    uint64_t rto_variance_ns        # least that is added to SRTT for it: G of RFC 6298 (2.3), 1 us
     uint64_t rto_max_ns
     uint64_t rto_initial_ns         # before the first measurement: 1 s (RFC 6298 (2.1))
     uint64_t max_ack_delay_ns       # how long the peer may hold an ACK: added to a tail loss probe for a single segment (RFC 8985)
@@ -73,6 +74,8 @@ cdef struct tcp_options:
     uint64_t keep_interval_ns
     uint32_t keep_count             # unanswered probes that end the connection
     uint32_t initial_window         # segments (RFC 6928)
+    uint32_t slow_start_limit       # segments one ACK may add to CWND in slow start: 1 (RFC 5681); 2 is L of RFC 3465
+    bint tail_probe                 # RFC 8985 section 7; without it a lost tail waits for the timeout
     uint64_t user_timeout_ns        # R2: unacknowledged for so long = TCP_EV_TIMEOUT (RFC 5482); 0 = never
     uint64_t syn_timeout_ns         # R2 for a SYN: at least 3 minutes unless asked otherwise (MUST-23)
     uint64_t time_wait_ns           # 2 MSL

@@ -416,7 +416,7 @@ cdef inline void tcp_arm(tcb *c, uint64_t now_ns) noexcept nogil:
         c.probe_out = 0
         if c.opt.user_timeout_ns and c.user_at_ns == NEVER:
             c.user_at_ns = now_ns + c.opt.user_timeout_ns
-    if c.srtt_ns and not c.tlp_out and c.recovery == TCP_RECOVERY_NONE and (c.sacked_octets == 0 or not c.sack_ok):
+    if c.srtt_ns and c.opt.tail_probe and not c.tlp_out and c.recovery == TCP_RECOVERY_NONE and (c.sacked_octets == 0 or not c.sack_ok):
         pto = 2 * c.srtt_ns
         if c.sent_tail - c.sent_head == 1:
             pto += c.max_ack_delay_ns

@@ -22,7 +22,6 @@ from .wire.tcp cimport tcp_opt
 cdef enum:
     DUP_THRESH = 3
     R1 = 3                              # SHLD-10
-    GRANULARITY_NS = 1000               # G of RFC 6298: our clock is exact, this only keeps RTO above SRTT
     MIN_RTT_WINDOW_S = 10               # a minimum older than this is forgotten (RFC 8985 section 6.2, step 1)
     CWND_MAX = 1 << 30
     MAX_ACK_DELAY_NS = 50000000         # how far max_ack_delay learns
@@ -65,7 +64,7 @@ cdef inline void tcp_rto_from_srtt(tcb *c) noexcept nogil:
     cdef uint64_t off = 4 * c.rttvar_ns
     if c.srtt_ns == 0:
         return
-    c.rto_ns = c.srtt_ns + (off if off > GRANULARITY_NS else GRANULARITY_NS)
+    c.rto_ns = c.srtt_ns + (off if off > c.opt.rto_variance_ns else c.opt.rto_variance_ns)
     if c.rto_ns < c.opt.rto_min_ns:
         c.rto_ns = c.opt.rto_min_ns
     if c.rto_ns > c.opt.rto_max_ns:
@@ -90,7 +89,7 @@ cdef void tcp_arm_probe(tcb *c, uint64_t now_ns) noexcept nogil:
     cdef uint64_t pto
     # Without SACK `sacked_octets` is a guess from one or two duplicate ACKs, and nothing else would repair that hole
     if (c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or (c.sacked_octets and c.sack_ok) or c.tlp_out
-            or c.rto_at_ns == NEVER):
+            or c.rto_at_ns == NEVER or not c.opt.tail_probe):
         c.pto_at_ns = NEVER
         return
     if c.srtt_ns:
@@ -123,10 +122,11 @@ cdef inline uint32_t tcp_half(const tcb *c, uint32_t flight) noexcept nogil:
 
 cdef inline void tcp_grow(tcb *c, uint32_t acked, uint32_t flight) noexcept nogil:
     """Slow start and congestion avoidance (RFC 5681 section 3.1), only while the window is what held us back."""
-    if c.opt.congestion == TCP_CC_NONE or 2 * flight < c.cwnd or c.cwnd >= CWND_MAX:
+    cdef uint32_t most = c.opt.slow_start_limit * c.snd_mss
+    if c.opt.congestion == TCP_CC_NONE or 2 * flight <= c.cwnd or c.cwnd >= CWND_MAX:
         return
     if c.cwnd < c.ssthresh:
-        c.cwnd += acked if acked < c.snd_mss else c.snd_mss
+        c.cwnd += acked if acked < most else most
     else:
         c.cwnd_acked += acked
         if c.cwnd_acked >= c.cwnd:
@@ -414,7 +414,7 @@ cdef void tcp_acked_predicted(tcb *c, uint32_t ack, uint64_t now_ns) noexcept no
 cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ece, uint64_t now_ns) noexcept nogil:
     """Everything an acceptable ACK can mean; the caller sends what it allows (tcp_output)."""
     cdef ack_news news
-    cdef uint32_t before = c.snd_una, flight = c.snd_nxt - c.snd_una
+    cdef uint32_t before = c.snd_una, flight = c.snd_nxt - c.snd_una, known = c.sacked_octets
     cdef bint forward = seq_gt(ack, c.snd_una), found = False
     news.acked = news.sacked = 0
     news.rtt_ns = news.second_copy_ns = 0
@@ -450,12 +450,16 @@ cdef void tcp_acked(tcb *c, uint32_t ack, const tcp_opt *opt, bint bare, bint ec
         tcp_enter_recovery(c, now_ns)
 
     if forward:
-        if c.recovery != TCP_RECOVERY_NONE and seq_ge(ack, c.recover):
+        if c.recovery == TCP_RECOVERY_FAST and seq_ge(ack, c.recover):
             tcp_leave_recovery(c)
-        elif c.recovery != TCP_RECOVERY_FAST and not (ece and c.ecn_ok):
-            tcp_grow(c, news.acked, flight)
+        elif c.recovery != TCP_RECOVERY_FAST:
+            if c.recovery == TCP_RECOVERY_LOSS and seq_ge(ack, c.recover):
+                tcp_leave_recovery(c)               # slow start after a timeout (RFC 5681 section 3.1) goes on
+            if not (ece and c.ecn_ok) and news.acked + c.sacked_octets > known:
+                tcp_grow(c, news.acked + c.sacked_octets - known, flight)   # what a SACK told has counted before
         tcp_restart_rto(c, now_ns)
-    tcp_arm_probe(c, now_ns)
+    if forward or news.sacked or not c.sack_ok or c.pto_at_ns == NEVER:
+        tcp_arm_probe(c, now_ns)                    # what brings no news does not put the probe off (RFC 8985 section 7.2)
     tcp_predict(c)
 
 

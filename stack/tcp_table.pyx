@@ -66,6 +66,9 @@ cdef void tcp_options_default(tcp_options *o) noexcept nogil:
     o.rto_min_ns = 50 * MS
     o.rto_max_ns = <uint64_t>60000 * MS
     o.rto_initial_ns = 1000 * MS
+    o.rto_variance_ns = 1000
+    o.slow_start_limit = 1
+    o.tail_probe = True
     o.max_ack_delay_ns = MS         # learnt upwards when a probe proves needless
     o.keep_idle_ns = 0
     o.keep_interval_ns = <uint64_t>75000 * MS

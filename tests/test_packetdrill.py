@@ -297,7 +297,7 @@ def test_windows_of_borrowed_scripts_are_compared_in_octets():
     text = ("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
             "+0 < S 0:0(0) win 65535 <mss 1000,nop,wscale 7>\n+0 > S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 6>\n"
             "+0 < . 1:1(0) ack 1 win 9\n+0 accept(3, ..., ...) = 4\n+0 < P. 1:101(100) ack 1 win 9\n"
-            "+0 > . 1:1(0) ack 101 win %d\n")
+            "+.04 > . 1:1(0) ack 101 win %d\n")
     borrowed(text % 1030, "freebsd")                # 66,000 octets, whole segments, less 100
     for window in (1032, 1027, 65535):
         assert "window in octets" in play(text % window, "freebsd").reason

@@ -30,6 +30,7 @@ def flag(value):
 EQUIVALENT = {                      # sysctl: (option, its value)
     "net.ipv4.tcp_timestamps": ("timestamps", flag), "net.ipv4.tcp_sack": ("sack", flag),
     "net.ipv4.tcp_window_scaling": ("window_scale", flag), "net.ipv4.tcp_syncookies": ("syn_cookies", flag),
+    "net.ipv4.tcp_early_retrans": ("tail_probe", lambda v: int(int(v) >= 3)),
     "net.ipv4.tcp_rto_min_us": ("rto_min_ns", lambda v: int(v) * 1000),
     "net.ipv4.tcp_rto_max_ms": ("rto_max_ns", milliseconds), "net.ipv4.ip_default_ttl": ("ttl", int),
     "net.ipv4.tcp_rmem": ("rcv_buf", most),
@@ -55,7 +56,7 @@ WITHOUT_EFFECT = {                  # sysctl: the values with which it changes n
     "net.ipv4.tcp_comp_sack_nr": ("0",), "net.ipv4.tcp_backlog_ack_defer": ANY, "net.ipv4.tcp_challenge_ack_limit": ANY,
     "net.ipv4.tcp_wmem": (),                    # who sets it asks how Linux counts its memory
     "net.ipv4.tcp_tw_reuse": ("0",), "net.ipv4.tcp_adv_win_scale": ANY, "net.ipv4.tcp_fwmark_accept": ANY,
-    "net.ipv4.tcp_early_retrans": ("3", "4"), "net.ipv4.tcp_abort_on_overflow": ("0",), "net.ipv4.tcp_app_win": ANY,
+    "net.ipv4.tcp_abort_on_overflow": ("0",), "net.ipv4.tcp_app_win": ANY,
     "kern.ipc.maxsockbuf": ANY, "net.inet.tcp.hostcache.purgenow": ANY, "net.inet.tcp.hostcache.purge": ANY,
     "net.inet.tcp.hostcache.enable": ANY, "net.inet.tcp.recvspace": ("65536",), "net.inet.tcp.sendspace": ANY,
     "net.inet.tcp.insecure_rst": ("0",), "net.inet.tcp.insecure_syn": ("0",), "net.inet.tcp.insecure_ack": ("0",),

@@ -27,8 +27,9 @@ COMMON = {"sack": 1, "timestamps": 1, "window_scale": 1, "congestion": "newreno"
           "rcv_buf": 1 << 20, "snd_buf": 1 << 20, "ecn": "no"}
 PROFILES = {                        # Linux adds its least timeout to the tail loss probe of a lone segment
     None: {},
-    "linux": {**COMMON, "rto_min_ns": 200 * MS, "max_ack_delay_ns": 200 * MS},
-    "freebsd": {**COMMON, "rto_min_ns": 230 * MS, "ecn": "answer"},
+    "linux": {**COMMON, "rto_min_ns": 200 * MS, "rto_variance_ns": 200 * MS, "max_ack_delay_ns": 200 * MS,
+              "slow_start_limit": 1000},
+    "freebsd": {**COMMON, "rto_min_ns": 230 * MS, "ecn": "answer", "ack": "second", "ack_delay_ns": 40 * MS},
 }
 USUAL_SCALE = {"linux": 8, "freebsd": 6}    # of the system whose script writes <...> and then its window
 DEFINED = {None: (), "linux": ("Linux", "linux"), "freebsd": ("STANDARD",)}    # for #ifdef: ours is no FreeBSD either

@@ -517,6 +517,9 @@ class Sockets:
                 sock.keepalive[key] = value * unit
             return 0, None
         known = {"SO_SNDBUF": "snd_buf", "SO_RCVBUF": "rcv_buf", "TCP_MAXSEG": "mss", "IP_TOS": "tos", "IP_TTL": "ttl"}
+        if name in ("IP_TOS", "IP_TTL") and sock.conn is not None and sock.conn.state != "CLOSED":
+            sock.conn.mark(**{known[name]: value & 0xFC if name == "IP_TOS" else value})
+            return 0, None
         if sock.conn is not None:
             raise NotHere(f"{name} on an open socket")
         if name in known:
