@@ -109,7 +109,7 @@ cdef struct fix_session_config:     # fix_session_config_init gives the defaults
     char SenderLocationID[64]
     char TargetLocationID[64]
     char DefaultApplVerID[8]        # FIXT.1.1: "7" FIX50, "8" FIX50SP1, "9" FIX50SP2
-    char Username[64]
+    char Username[64]               # an initiator sends both, an acceptor asks for them: else Logout "Logon refused"; empty = neither
     char Password[64]
     uint32_t HeartBtInt             # seconds; an acceptor takes the peer's
     int timestamp_digits            # of SendingTime: 0, 3, 6, 9; -1 = 0 for FIX 4.0 and 4.1, else 3
@@ -170,6 +170,7 @@ cdef struct fix_session_stats:
     uint64_t disconnects
     uint64_t resets
     uint64_t throttled
+    uint64_t bad_password           # Logons without the Username or Password asked for
 
 cdef struct fix_session:
     # every message received
@@ -201,6 +202,7 @@ cdef struct fix_session:
     fix_app app
     fix_check_fn check              # NULL: no dictionary
     const void *check_tables
+    const void *data_table          # Length/data pairs of its dictionary (fix/parse.pxd), which outlives it; NULL: the standard's
     uint64_t *trace                 # the engine's marks, or NULL
     # every message sent
     fix_wire wire

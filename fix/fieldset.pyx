@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 from fix.digits cimport fix_digits_e8, fix_digits_int, fix_digits_uint
 from fix.message cimport FIX_MAX_FIELDS, fix_index_from, fix_is_yes
 from fix.names cimport FieldNames
-from fix.timestamp cimport fix_civil, fix_text_date, fix_text_time, fix_text_utc
+from fix.timestamp cimport fix_civil, fix_text_date, fix_text_is_utc, fix_text_time, fix_text_utc
 
 from .attributes import ATTRIBUTES
 from .errors import FieldMissing, FieldValueError
@@ -199,6 +199,8 @@ cdef class FieldSet(FieldNames):
         if f == NULL:
             return default
         if not fix_text_utc(self._at().p + f.off, f.len, &v):
+            if fix_text_is_utc(self._at().p + f.off, f.len):
+                raise self._refuse(f, "from 1677-09-21 to 2262-04-11 to be nanoseconds since 1970")
             raise self._refuse(f, "YYYYMMDD-HH:MM:SS[.sss[sss[sss]]]")
         return v
 

@@ -10,7 +10,7 @@ from fix.endpoint cimport (
     FIX_AWAIT_LOGON, FIX_BAD_LOGON, FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_EV_LOGON, FIX_EV_RESEND_REQUESTED,
     FIX_LOGON_SENT, FIX_NUMBERS_DISAGREE, FIX_SEQ_TOO_LOW, FIXT_11, fix_session,
 )
-from fix.message cimport fix_field, fix_find, fix_is_yes, fix_msg, fix_read_int, fix_read_uint
+from fix.message cimport fix_field, fix_find, fix_is_yes, fix_msg, fix_read_int, fix_read_uint, fix_value
 from fix.outbound cimport resend_step, send_logon, send_logout
 from fix.recovery cimport ask, resend_start
 from fix.states cimport (
@@ -46,6 +46,10 @@ cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_n
     if seq < s.next_in:
         session_too_low(s, m, seq, now_ns)
         return
+    if s.state == FIX_AWAIT_LOGON and not (is_text(m, 553, s.config.Username) and is_text(m, 554, s.config.Password)):
+        s.stats.bad_password += 1
+        session_refuse_logon(s, b"Logon refused", now_ns)
+        return
     if s.app.may_logon != NULL and s.state == FIX_AWAIT_LOGON and not s.app.may_logon(s.app.ctx, s, m):
         session_refuse_logon(s, b"Logon refused", now_ns)
         return
@@ -59,6 +63,20 @@ cdef void session_logon(fix_session *s, fix_msg *m, uint64_t seq, uint64_t now_n
         return
     s.sent_reset = False
     established(s, m, seq, expects, newest, reset, now_ns)
+
+
+cdef bint is_text(const fix_msg *m, uint32_t tag, const char *asked) noexcept nogil:
+    """Has this field just this value, or is none asked for? How long it takes does not tell where they differ."""
+    cdef uint32_t n = <uint32_t>strlen(asked), i
+    cdef const fix_field *f = fix_find(m, tag)
+    cdef uint8_t differ = 0
+    if n == 0:
+        return True
+    if f == NULL or f.len != n:
+        return False
+    for i in range(n):
+        differ |= fix_value(m, f)[i] ^ <uint8_t>asked[i]
+    return differ == 0
 
 
 cdef bint logon_is_good(fix_session *s, fix_msg *m, int64_t *interval, uint64_t now_ns) noexcept nogil:

@@ -55,7 +55,7 @@ cdef struct fix_msg:
     uint32_t max_size       # octets; a message that announces more is GARBLED at once
     uint32_t room           # fields there is room for
     fix_field *fields       # with 256 octets of slack behind
-    const void *data_table  # Length/data pairs of a dictionary of the user's (parse.pxd), NULL: those of the standard
+    const void *data_table  # borrowed: Length/data pairs of a dictionary of the user's (parse.pxd), NULL: the standard's
     uint32_t resync         # fix_resync of parse.pxd
     # FIX_RESYNC_TRAILER: the octets up to seek_end stay as they are, and no CheckSum(10) begins in seek_from .. seek_to of
     # them, so that many false beginnings do not look through the same octets again. seek_end NULL: not known.

@@ -13,7 +13,7 @@ from fix.encode cimport (
     fix_writer_version,
 )
 from fix.endpoint cimport (
-    FIX_41, FIX_44, FIXT_11, FIX_ADMIN_ROOM, FIX_BUSY, FIX_ESTABLISHED, FIX_NOT_LOGGED_ON, FIX_NUMBERS_EXHAUSTED,
+    FIX_41, FIX_44, FIXT_11, FIX_ADMIN_ROOM, FIX_BUSY, FIX_ESTABLISHED, FIX_INITIATOR, FIX_NOT_LOGGED_ON, FIX_NUMBERS_EXHAUSTED,
     FIX_SENT, FIX_STORE_FULL, FIX_THROTTLED, FIX_TOO_LARGE, FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session,
 )
 from fix.message cimport FIX_MAX_MESSAGE, fix_field, fix_find, fix_msg, fix_value
@@ -273,8 +273,9 @@ cdef bint send_logon(fix_session *s, bint reset, uint64_t expected, uint64_t now
     fix_put_uint(w, 108, s.heartbeat_ns // 1000000000)
     if reset:
         fix_put_char(w, 141, c'Y')
-    put_text(w, 553, s.config.Username)
-    put_text(w, 554, s.config.Password)
+    if s.config.role == FIX_INITIATOR:      # an acceptor's are what it asks for, told to nobody
+        put_text(w, 553, s.config.Username)
+        put_text(w, 554, s.config.Password)
     if s.config.next_expected and s.config.version >= FIX_44:
         fix_put_uint(w, 789, expected)
     if s.config.version == FIXT_11:
@@ -433,6 +434,7 @@ cdef bint resend_step(fix_session *s, uint64_t now_ns) noexcept nogil:
         again = p != NULL
         if again:
             m.max_size = FIX_MAX_MESSAGE
+            m.data_table = s.data_table
             again = fix_parse(m, p, n) == FIX_COMPLETE and m.error == 0
             m.max_size = max_size
         elif n != 0:

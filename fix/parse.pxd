@@ -20,12 +20,13 @@ cdef enum fix_isa:
     FIX_ISA_AVX512 = 2      # with VBMI2
 
 # Zero the fix_msg and give it room for `fields` fields (0: as many as a message can have, memory that is touched only when
-# used). False: no memory, or data_table cannot be made. fix_msg_free gives it back.
+# used). False: no memory. fix_msg_free gives it back.
 cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil
 cdef void fix_msg_free(fix_msg *m) noexcept nogil
 
-# Length/data pairs of a dictionary (a mapping of tags) besides the standard's, for this fix_msg. False: no memory.
-cdef bint fix_msg_data_pairs(fix_msg *m, dict pairs) except -1
+# The standard's Length/data pairs and those of a dictionary (a mapping of tags), for fix_msg.data_table, which only borrows
+# it: malloc'd, the caller's to free. NULL: they are the standard's.
+cdef void *fix_data_table(dict pairs) except? NULL
 
 # The data tag that a Length field announces, and the other way round; 0 if it is none. `m` NULL: the standard's pairs.
 cdef uint32_t fix_data_tag(const fix_msg *m, uint32_t length_tag) noexcept nogil

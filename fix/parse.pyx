@@ -76,27 +76,24 @@ cdef bint fix_msg_alloc(fix_msg *m, uint32_t fields) noexcept nogil:
 
 cdef void fix_msg_free(fix_msg *m) noexcept nogil:
     free(m.fields)
-    free(<void *>m.data_table)
     m.data_table = NULL
     m.fields = NULL
     m.room = m.count = 0
 
 
-cdef bint fix_msg_data_pairs(fix_msg *m, dict pairs) except -1:
+cdef void *fix_data_table(dict pairs) except? NULL:
     cdef fw_data_table *t
     if all(fix_data_tag(NULL, length) == data for length, data in pairs.items()):
-        return True
+        return NULL
     t = <fw_data_table *>malloc(sizeof(fw_data_table))
     if t == NULL:
-        return False
+        raise MemoryError("a table of Length and data fields")
     memcpy(t, &standard_pairs, sizeof(fw_data_table))
     for length, data in pairs.items():
         if not fw_data_add(t, length, data):
             free(t)
             raise ValueError(f"{len(pairs)} pairs of Length and data fields, at most {FW_PAIRS} are possible")
-    free(<void *>m.data_table)
-    m.data_table = t
-    return True
+    return t
 
 
 cdef const fw_data_table *table_of(const fix_msg *m) noexcept nogil:

@@ -3,6 +3,7 @@ from typing import Literal, Self
 
 from typing_extensions import disjoint_base
 
+from fix.dictionary import Dictionary
 from fix.errors import RemoteProtocolError
 from fix.face import Message
 from fix.schedule import Schedule
@@ -24,8 +25,9 @@ class Event:
     text: str
     begin: int
     end: int
+    dictionary: Dictionary | None
     def __init__(self, name: str, raw: bytes | None = None, reason: str = "", text: str = "", begin: int = 0,
-                 end: int = 0) -> None: ...
+                 end: int = 0, dictionary: Dictionary | None = None) -> None: ...
     @property
     def message(self) -> Message | None: ...
     @property

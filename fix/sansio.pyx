@@ -46,16 +46,19 @@ class Event:
     reason   why a session ends or a fault was found, "" if none  text     Text(58) of a Logout
     begin, end   numbers of a GAP or RESEND_REQUESTED, else 0
     """
-    __slots__ = ("name", "raw", "reason", "text", "begin", "end")
+    __slots__ = ("name", "raw", "reason", "text", "begin", "end", "dictionary")
 
-    def __init__(self, name, raw=None, reason="", text="", begin=0, end=0):
-        self.name, self.raw, self.reason, self.text, self.begin, self.end = name, raw, reason, text, begin, end
+    def __init__(self, name, raw=None, reason="", text="", begin=0, end=0, dictionary=None):
+        self.name, self.raw, self.reason, self.text = name, raw, reason, text
+        self.begin, self.end, self.dictionary = begin, end, dictionary
 
     @property
     def message(self):
         """A fix.Message of `raw`, or None."""
         import fix
-        return None if self.raw is None else fix.parse(self.raw)
+        if self.raw is None or self.dictionary is None:
+            return None if self.raw is None else fix.parse(self.raw)
+        return fix.Parser(self.dictionary).feed(self.raw)[0]        # data fields that only this dictionary knows
 
     @property
     def error(self):
@@ -116,14 +119,13 @@ cdef void wire_close(void *ctx, bint abort, uint64_t now_ns) noexcept with gil:
 
 
 cdef void app_message(void *ctx, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept with gil:
-    (<Session>ctx)._happened(Event("MESSAGE", PyBytes_FromStringAndSize(<const char *>m.p, m.n)))
+    (<Session>ctx)._happened(Event("MESSAGE", PyBytes_FromStringAndSize(<const char *>m.p, m.n),
+                                   dictionary=(<Session>ctx).own_data))
 
 
 cdef void app_event(void *ctx, fix_session *s, int event, uint64_t now_ns) noexcept with gil:
-    cdef bytes raw = None
-    if s.in_msg != NULL:
-        raw = PyBytes_FromStringAndSize(<const char *>s.in_msg.p, s.in_msg.n)
-    what = Event(EVENTS[event], raw, REASONS[s.reason])
+    cdef bytes raw = PyBytes_FromStringAndSize(<const char *>s.in_msg.p, s.in_msg.n) if s.in_msg != NULL else None
+    what = Event(EVENTS[event], raw, REASONS[s.reason], dictionary=(<Session>ctx).own_data)
     if event == FIX_EV_LOGOUT:
         what.text = s.text[:s.text_len].decode("latin-1")
     elif event == FIX_EV_RESEND_REQUESTED:
@@ -218,7 +220,7 @@ cdef bytes value_octets(int tag, value):
 
 
 cdef tuple split(message):
-    """-> (MsgType, header fields ascending, body), each field with its SOH."""
+    """-> (MsgType, header fields ascending but for the entries of NoHops(627), body), each field with its SOH."""
     cdef list head = []
     cdef list body = []
     cdef bytes MsgType = b"", value
@@ -235,7 +237,7 @@ cdef tuple split(message):
             head.append((tag, value))
         else:
             body.append(b"%d=%b\x01" % (tag, value))
-    head.sort(key=lambda field: field[0])
+    head.sort(key=lambda field: 627 if 628 <= field[0] <= 630 else field[0])
     return MsgType, b"".join([b"%d=%b\x01" % field for field in head]), b"".join(body)
 
 
@@ -277,10 +279,9 @@ cdef class Session:
     send_buffer     octets that may wait in data_to_send before sends are refused
     validator       a fix.Validator: received messages are checked against its dictionary, None: not at all
     schedule        a fix.Schedule: outside its hours the session ends and does not begin; each window begins at number 1
-    Further keywords: reset_on_logon, reset_on_logout, reset_on_disconnect, check_comp_id, check_latency,
-    next_expected, last_processed, max_latency_ns, logon_timeout_ns, logout_timeout_ns, resend_timeout_ns,
-    timestamp_digits, max_message, max_out, step_messages, resend_messages, queue_octets, resend_request_max, seq_max,
-    throttle_messages, throttle_ns.
+    Further keywords: reset_on_logon, reset_on_logout, reset_on_disconnect, check_comp_id, check_latency, next_expected,
+    last_processed, max_latency_ns, logon_timeout_ns, logout_timeout_ns, resend_timeout_ns, timestamp_digits, max_message,
+    max_out, step_messages, resend_messages, queue_octets, resend_request_max, seq_max, throttle_messages, throttle_ns.
     """
     cdef fix_session *s
     cdef Store store
@@ -293,6 +294,7 @@ cdef class Session:
     cdef bint closing, inside
     cdef object clock, on_event, raised, schedule
     cdef Validator validator
+    cdef object own_data        # its dictionary, if that has data fields that the standard has not
     cdef int64_t[2] window
     cdef bytes _held            # the octets scratch points into
     cdef list events
@@ -318,8 +320,7 @@ cdef class Session:
         self.store = MemoryStore() if store is None else store
         self.out = []
         self.events = []
-        self.clock = clock
-        self.on_event = on_event
+        self.clock, self.on_event = clock, on_event
         self.utc_offset = utc_offset_ns
         self.send_limit = number("send_buffer", send_buffer, c.max_out + 4096, 1 << 31)
         if not fix_msg_alloc(&self.scratch, 0):
@@ -334,11 +335,12 @@ cdef class Session:
         self.s.wire.close = wire_close
         self.s.app.on_message = app_message
         self.s.app.on_event = app_event
-        self.schedule = schedule
-        self.validator = validator
+        self.schedule, self.validator = schedule, validator
         if validator is not None:
             self.s.check = fix_check
             self.s.check_tables = (<Validator>validator).rules
+            self.s.data_table = self.scratch.data_table = (<Validator>validator).data_table
+            self.own_data = validator.dictionary if self.s.data_table != NULL else None
 
     def __dealloc__(self):
         session_free(self.s)

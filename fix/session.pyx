@@ -53,6 +53,7 @@ from fix.states cimport (
     advance, emit, in_hours, logout, reset_numbers, send_logout_text, session_close, session_set_deadline, session_set_state,
     set_next_in, since, window_over,
 )
+from fix.timestamp cimport fix_text_is_utc
 from stack.wire.octets cimport likely, load_32, load_64, unlikely
 from stack.wire.trace cimport TRACE_FIX_PARSE, TRACE_SESSION, trace_mark
 
@@ -123,6 +124,7 @@ cdef inline uint32_t take(fix_session *s, const uint8_t *p, uint32_t n, uint64_t
     s.need = 0
     m.max_size = s.config.max_message
     m.resync = FIX_RESYNC_TRAILER
+    m.data_table = s.data_table
     while used < n:
         if unlikely(s.state == FIX_CLOSING or s.state == FIX_DISCONNECTED):
             s.stats.discarded += 1
@@ -333,14 +335,13 @@ cdef bint time_is_good_slow(fix_session *s, fix_msg *m, const fix_field *f, int6
 cdef void session_fault_header(fix_session *s, fix_msg *m, const fix_field *f, uint32_t tag, int reason, uint64_t seq,
                                int why, uint64_t now_ns) noexcept nogil:
     """SendingTime or a CompID is missing, empty or not text of its type: Reject. It is wrong: Reject and Logout."""
-    cdef int64_t utc
     if f == NULL:
         session_refuse(s, m, 1, tag, seq, now_ns)
         return
     if f.len == 0:
         session_refuse(s, m, 4, tag, seq, now_ns)
         return
-    if tag == 52 and not fix_read_utc_ns(m, f, &utc):
+    if tag == 52 and not fix_text_is_utc(fix_value(m, f), f.len):
         session_refuse(s, m, 6, tag, seq, now_ns)
         return
     if tag == 52:
@@ -432,7 +433,7 @@ cdef bint in_turn(fix_session *s, fix_msg *m, uint8_t kind, uint64_t seq, uint64
 
 
 cdef void drain(fix_session *s, uint64_t now_ns) noexcept nogil:
-    """Handle queued messages while their turn has come."""
+    """Handle queued messages while their turn has come. take() has set what s.msg is to parse by."""
     cdef uint32_t n = 0
     cdef const uint8_t *p
     while s.queued != 0 and (s.state == FIX_ESTABLISHED or s.state == FIX_LOGOUT_SENT):

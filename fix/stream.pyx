@@ -7,7 +7,7 @@ from libc.string cimport memcpy, memmove
 from fix.face cimport message_of
 from fix.message cimport FIX_GARBLED_NOT_FIX, FIX_MAX_MESSAGE, FIX_OK, FIX_SLACK, fix_msg
 from fix.parse cimport (
-    FIX_COMPLETE, FIX_GARBLED, FIX_PARTIAL, fix_msg_alloc, fix_msg_data_pairs, fix_msg_free, fix_parse,
+    FIX_COMPLETE, FIX_GARBLED, FIX_PARTIAL, fix_data_table, fix_msg_alloc, fix_msg_free, fix_parse,
 )
 
 from .errors import GarbledMessage, IncompleteMessage, MessageError
@@ -72,6 +72,7 @@ cdef class Parser:
     """
     cdef fix_msg m
     cdef uint8_t *octets
+    cdef void *data_table           # of the dictionary, NULL: the standard's
     cdef uint32_t begin, end, cap
     cdef object dictionary
     cdef readonly uint64_t messages, garbled, skipped
@@ -89,11 +90,13 @@ cdef class Parser:
         self.m.max_size = max_size
         self.m.resync = resync == "trailer"
         self.dictionary = dictionary
-        if dictionary is not None and not fix_msg_data_pairs(&self.m, dictionary.data_pairs()):
-            raise MemoryError
+        if dictionary is not None:
+            self.data_table = fix_data_table(dictionary.data_pairs())
+            self.m.data_table = self.data_table
 
     def __dealloc__(self):
         fix_msg_free(&self.m)
+        free(self.data_table)
         free(self.octets)
 
     @property

@@ -64,10 +64,18 @@ cdef extern from *:
         *ns = (int64_t)((h * 60 + m) * 60 + s) * 1000000000ll + frac;
         return 1;
     }
+    static inline __attribute__((unused)) int fw_utc_parts(const uint8_t *p, uint32_t n, int32_t *days, int64_t *ns) {
+        return n >= 17 && p[8] == '-' && fw_read_date(p, 8, days) && fw_read_time(p + 9, n - 9, ns);
+    }
+    static inline __attribute__((unused)) int fw_is_utc(const uint8_t *p, uint32_t n) {
+        int32_t days;
+        int64_t ns;
+        return fw_utc_parts(p, n, &days, &ns);
+    }
     static inline __attribute__((unused)) int fw_read_utc(const uint8_t *p, uint32_t n, int64_t *utc_ns) {
         int32_t days;
         int64_t ns;
-        if (n < 17 || p[8] != '-' || !fw_read_date(p, 8, &days) || !fw_read_time(p + 9, n - 9, &ns)) return 0;
+        if (!fw_utc_parts(p, n, &days, &ns)) return 0;
         return !__builtin_mul_overflow((int64_t)days, 86400000000000ll, utc_ns) &&
                !__builtin_add_overflow(*utc_ns, ns, utc_ns);
     }
@@ -123,6 +131,8 @@ cdef extern from *:
     # readers: False if the n octets at p are not that (*out then means nothing)
     bint fix_text_date "fw_read_date"(const uint8_t *p, uint32_t n, int32_t *days) noexcept nogil
     bint fix_text_time "fw_read_time"(const uint8_t *p, uint32_t n, int64_t *ns) noexcept nogil
+    # ... a UTCTimestamp is one in any year from 0000 to 9999; as nanoseconds it must be within 1677-09-21 to 2262-04-11
+    bint fix_text_is_utc "fw_is_utc"(const uint8_t *p, uint32_t n) noexcept nogil
     bint fix_text_utc "fw_read_utc"(const uint8_t *p, uint32_t n, int64_t *utc_ns) noexcept nogil
     # writes 17 + (1 + decimals) octets at o (room for 32), decimals 0, 3, 6 or 9; returns the end. Years 1970 to 2554.
     uint8_t *fix_write_utc "fw_write_utc"(fix_stamp *c, uint8_t *o, uint64_t utc_ns, uint32_t decimals) noexcept nogil

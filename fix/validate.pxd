@@ -25,6 +25,7 @@ cdef int fix_check(const void *rules, fix_msg *m, uint32_t *ref_tag) noexcept no
 cdef class Validator:
     """Compiled rules; keep it alive as long as `rules` is used. One thread at a time."""
     cdef void *rules            # what fix_check takes
+    cdef void *data_table       # its Length/data pairs, for fix_session.data_table; NULL: the standard's
     cdef readonly object dictionary
     cdef readonly object transport
     cdef uint32_t used

@@ -13,7 +13,8 @@ from fix.digits cimport fix_digits_e8, fix_digits_int, fix_digits_uint
 from fix.face cimport Message
 from fix.message cimport fix_field
 from fix.outbound cimport is_header_tag
-from fix.timestamp cimport fix_text_date, fix_text_time, fix_text_utc
+from fix.parse cimport fix_data_table
+from fix.timestamp cimport fix_text_date, fix_text_is_utc, fix_text_time
 from stack.wire.octets cimport unlikely
 
 cdef enum:
@@ -146,7 +147,7 @@ cdef bint well_formed(int kind, const uint8_t *p, uint32_t n) noexcept nogil:
     if kind == BOOLEAN:
         return n == 1 and (p[0] == 89 or p[0] == 78)
     if kind == TIMESTAMP:
-        return fix_text_utc(p, n, &v)
+        return fix_text_is_utc(p, n)
     if kind == TIME:
         return fix_text_time(p, n, &v)
     if kind == DATE:
@@ -374,12 +375,14 @@ cdef class Validator:
         r.required = ValidateRequiredFields
         r.group_order = ValidateGroupFieldsOrder
         books = [dictionary] if transport is None else [dictionary, transport]
+        self.data_table = fix_data_table({length: data for book in books for length, data in book.data_pairs().items()})
         self.take_fields(books)
         self.take_messages(books)
 
     def __dealloc__(self):
         cdef fix_rules *r = <fix_rules *>self.rules
         cdef uint32_t i
+        free(self.data_table)
         if r == NULL:
             return
         if r.scopes != NULL:

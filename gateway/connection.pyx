@@ -225,6 +225,7 @@ cdef uint32_t anonymous_on_text(void *ctx, tcb *c, const uint8_t *p, uint32_t n,
     # what the session that parsed last with this left in it is no business of a stranger's
     e.msg.max_size = LOGON_MAX
     e.msg.resync = FIX_RESYNC_NEXT
+    e.msg.data_table = NULL
     verdict = fix_parse(e.msg, p, n)
     if verdict == FIX_PARTIAL:
         c.rcv_need = e.msg.need

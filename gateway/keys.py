@@ -317,8 +317,8 @@ SESSION_KEYS: dict[str, Key] = {
     "DefaultApplVerID": Key(Check(appl_version, "`FIX.5.0SP2` and so on, or the value of ApplVerID(1128)"),
                             "application version under FIXT.1.1, and required there", argument="DefaultApplVerID",
                             unset="none"),
-    "Username": Key(COMP_ID, "sent in our Logon", argument="Username", unset="not sent"),
-    "Password": Key(COMP_ID, "sent in our Logon; keep this file readable by its owner only", argument="Password",
+    "Username": Key(COMP_ID, "sent in our Logon; an acceptor asks for it in the peer's", argument="Username", unset="none"),
+    "Password": Key(COMP_ID, "as Username; keep this file readable by its owner only", argument="Password",
                     unset="not sent"),
     "name": Key(COMP_ID, "what logs and `fixwire session` call it", argument="name", unset="SenderCompID->TargetCompID"),
     # where

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from fix.encode cimport fix_put_str, fix_writer
 from fix.message cimport fix_msgtype
 from fix.session cimport (
-    FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_ID_MAX, fix_session_config, session_ask_resend, session_begin, session_end,
+    FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_ID_MAX, FIX_TEXT_MAX, fix_session_config, session_ask_resend, session_begin, session_end,
     session_logout, session_renumber, session_reset, session_test_request)
 
 from stack.timer cimport timer_set
@@ -384,6 +384,8 @@ cdef class GatewaySession:
     def logout(self, text=None):
         cdef bytes octets = b"" if text is None else bytes_of(text, "text")
         self.ours()
+        if len(octets) > FIX_TEXT_MAX or any(c < 32 or c == 127 for c in octets):
+            raise ValueError(f"text is {text!r}, must be at most {FIX_TEXT_MAX} characters, none of them a control character")
         session_logout(self.g.s, <const char *>octets if octets else NULL, self.g.e.now_ns)
 
     def test_request(self):

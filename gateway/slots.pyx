@@ -238,6 +238,7 @@ def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetC
     if validator is not None:
         g.s.check = fix_check
         g.s.check_tables = validator.rules
+        g.s.data_table = validator.data_table
     g.e = e
     g.id = e.n_slots
     g.strategy = <void *>strategy if strategy is not None else NULL
@@ -261,6 +262,10 @@ def new_session(size_t of_engine, list sessions, strategy, SenderCompID, TargetC
         windows = kept_windows
         session_schedule(g.s, &windows[0], <uint32_t>(len(kept_windows) // 2), e.now_ns)
     if next_in != 1 or next_out != 1:
+        # numbers given now are those of this window, or of the next one where none is open: not to begin at 1 again
+        g.s.numbers.created_utc_ns = <int64_t>e.now_ns + e.utc_offset_ns
+        if g.s.n_windows != 0 and g.s.numbers.created_utc_ns < g.s.window_from:
+            g.s.numbers.created_utc_ns = g.s.window_from
         session_renumber(g.s, next_in, next_out)
     if not g.initiator and not engine_listen(e, g.port):
         session_free(g.s)

@@ -544,8 +544,21 @@ def test_another_begin_string_ends_it(acceptor):
     acceptor.closed("wrong BeginString")
 
 
+def test_a_sending_time_in_any_year_is_a_time(acceptor):
+    acceptor.sends("35=1|34=2|52=99991231-23:59:59|112=X|")     # beyond what nanoseconds of 64 bits hold
+    acceptor.gets("35=3|34=2|45=2|58=SendingTime accuracy problem|372=1|373=10|")
+    assert acceptor.session.state == "LOGOUT_SENT" and acceptor.session.stats()["bad_sending_time"] == 1
+
+
 def test_rejects_of_ours_are_events(initiator):
     initiator.sends("35=3|34=2|45=2|58=no|", "35=j|34=3|45=2|372=D|380=0|")
     initiator.happened("REJECTED", "REJECTED")
     initiator.silent()
     assert initiator.session.next_in == 4
+
+
+def test_the_hops_of_a_message_stay_in_their_order(initiator):
+    hops = "627=2|628=A|629=20260101-00:00:00|630=1|628=B|629=20260101-00:00:01|630=2|"
+    initiator.session.send("35=D|" + ORDER + hops + "115=X|")
+    initiator._take([])
+    initiator.gets("35=D|34=2|115=X|" + hops + ORDER)

@@ -71,6 +71,33 @@ def test_one_sessions_limit_does_not_judge_anothers_logon():
         assert s.venue.stats()["engine_refused_logon"] == 0
 
 
+@pytest.mark.parametrize("text", ["bye\x0143=Y", "a\0b", "a\nb", "\x7f", "x" * 128])
+def test_a_logouts_text_is_one_field(text):
+    with Street(Quiet()) as s:
+        s.settle()
+        s.out()
+        with pytest.raises(ValueError, match="must be at most 127 characters, none of them a control character"):
+            s.here.logout(text)
+        assert s.here.logged_on and s.settle().out() == []
+        s.here.logout("x" * 127)
+        assert f"|58={'x' * 127}|" in s.settle().out()[0]
+
+
+@pytest.mark.parametrize("sent, welcome", [
+    (dict(Username="desk", Password="secret"), True), (dict(Username="desk"), False), (dict(Password="secret"), False),
+    (dict(Username="desk", Password="secrets"), False), (dict(Username="desk", Password="Secret"), False), ({}, False)])
+def test_an_acceptor_asks_for_its_password_and_tells_nobody(sent, welcome):
+    with Street(Quiet(), connect=False) as s:
+        there = s.venue.add_session("V", "G", role="acceptor", port=9878, strategy=s.venue_strategy, Username="desk",
+                                    Password="secret")
+        here = s.gateway.add_session("G", "V", role="initiator", host="10.0.0.2", port=9878, strategy=s.strategy, **sent)
+        s.settle()
+        assert here.logged_on == welcome and there.stats()["bad_password"] == (not welcome)
+        answer, = (octets for _, _, way, octets in s.venue.messages() if way == "out")
+        assert b"secret" not in answer and b"desk" not in answer
+        assert welcome or b"\x0158=Logon refused\x01" in answer
+
+
 def test_a_second_connection_of_a_session_is_closed(street):
     first = connection(street, framed(LOGON.format(us="GATEWAY")))
     second = connection(street, framed(LOGON.format(us="GATEWAY")))

@@ -46,6 +46,17 @@ def test_messages_are_checked_against_the_dictionary():
         assert street.strategy.name and street.here.stats()["rejects_out"] == 1
 
 
+@pytest.mark.parametrize("hours", [("08:00:00", "22:00:00"), ("14:13:25", "14:13:30")])     # open, and about to be
+def test_numbers_that_are_given_are_those_of_the_window(hours):
+    with Street(Quiet(), connect=False) as street:
+        street.there.renumber(next_in=33, next_out=57)
+        street.here = street.gateway.add_session("GATEWAY", "VENUE", role="initiator", host="10.0.0.2", port=9878,
+                                                 next_in=57, next_out=33, strategy=street.strategy,
+                                                 schedule=fix.Schedule(*hours))
+        street.pass_s(5)
+        assert "|35=A|34=33|" in street.out()[0] and street.here.logged_on and street.here.next_in == 58
+
+
 def test_an_initiator_waits_for_its_hours_and_leaves_with_them():
     hours = fix.Schedule("14:13:25", "14:13:30")        # the street's clock begins at 14:13:21
     with Street(Quiet(), schedule=hours) as street:
