@@ -32,7 +32,8 @@ cdef enum recorder_fault_kind:
     FAULT_ABORTED = 3               # we reset a connection
     FAULT_EXCEPTION = 4             # a callback or the run ended by one
     FAULT_DEMAND = 5                # asked for
-    FAULTS = 6
+    FAULT_CHECK = 6                 # an internal check stopped the process (FIXWIRE_DEBUG)
+    FAULTS = 7
 
 cdef struct record:                 # `kept` octets follow
     uint64_t at_ns
@@ -70,6 +71,7 @@ cdef struct recorder:
     char rx_l4_name[32][RECORD_WORDS]
     char tx_l4_name[32][RECORD_WORDS]
     char state_name[16][RECORD_WORDS]
+    recorder *next                  # of those that leave a file when a check stops the process
 
 cdef recorder *recorder_new(uint32_t frames, uint32_t snap) noexcept nogil
 cdef void recorder_free(recorder *r) noexcept nogil

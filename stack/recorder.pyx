@@ -21,9 +21,46 @@ cdef enum:
     SECOND_NS = 1000000000
     FILE_HEADER = 256
 
+cdef extern from *:
+    """
+    #ifdef FIXWIRE_DEBUG
+    #include <signal.h>
+    /* abort() ends the process whatever a handler does; what handled it before (faulthandler) comes after us. */
+    static void (*fw_last_words)(void);
+    static struct sigaction fw_before;
+    static void fw_aborted(int number) {
+        (void)number;
+        fw_last_words();
+        sigaction(SIGABRT, &fw_before, NULL);
+        raise(SIGABRT);
+    }
+    static void fw_at_abort(void (*last_words)(void)) {
+        struct sigaction ours = {0};
+        if (fw_last_words) return;
+        fw_last_words = last_words;
+        ours.sa_handler = fw_aborted;
+        sigaction(SIGABRT, &ours, &fw_before);
+    }
+    #else
+    static inline void fw_at_abort(void (*last_words)(void)) { (void)last_words; }
+    #endif
+    """
+    void at_abort "fw_at_abort"(void (*last_words)() noexcept nogil) noexcept nogil
+
+cdef recorder *alive = NULL
+
+
+cdef void recorder_last_words() noexcept nogil:
+    """A file of every recorder: in a FIXWIRE_DEBUG build an internal check has failed and is about to end the process."""
+    cdef recorder *r = alive
+    while r != NULL:
+        recorder_write(r, FAULT_CHECK)
+        r = r.next
+
 
 cdef recorder *recorder_new(uint32_t frames, uint32_t snap) noexcept nogil:
     """For the last `frames` (rounded up to a power of two) frames, `snap` octets of each; NULL: no memory."""
+    global alive
     cdef recorder *r = <recorder *>calloc(1, sizeof(recorder))
     cdef uint32_t n = 1
     if r == NULL:
@@ -42,11 +79,20 @@ cdef recorder *recorder_new(uint32_t frames, uint32_t snap) noexcept nogil:
     if r.slots == NULL or r.out.buf == NULL:
         recorder_free(r)
         return NULL
+    r.next = alive
+    alive = r
+    at_abort(recorder_last_words)
     return r
 
 
 cdef void recorder_free(recorder *r) noexcept nogil:
+    global alive
+    cdef recorder **at = &alive
     if r != NULL:
+        while at[0] != NULL and at[0] != r:
+            at = &at[0].next
+        if at[0] == r:
+            at[0] = r.next
         free(r.slots)
         free(r.out.buf)
         free(r)
@@ -57,6 +103,7 @@ cdef const char *fault_name(int kind) noexcept nogil:
     if kind == FAULT_TIMEOUT: return b"timeout"
     if kind == FAULT_ABORTED: return b"aborted"
     if kind == FAULT_EXCEPTION: return b"exception"
+    if kind == FAULT_CHECK: return b"check"
     return b"demand"
 
 
@@ -112,16 +159,22 @@ cdef int recorder_dump(recorder *r, const char *path) noexcept nogil:
 
 
 cdef void recorder_serve(recorder *r, uint64_t now_ns) noexcept nogil:
-    cdef char path[RECORDER_DIR + 64]
     cdef int kind = r.fault if r.fault else FAULT_DEMAND
     if now_ns < r.next_dump_ns:
         return
     r.requested = 0
     r.fault = FAULT_NONE
+    if recorder_write(r, kind):
+        r.next_dump_ns = now_ns + SECOND_NS
+
+
+cdef bint recorder_write(recorder *r, int kind) noexcept nogil:
+    """The next file in its directory; False: it has none, or has had its RECORDER_DUMPS."""
+    cdef char path[RECORDER_DIR + 64]
     if r.directory[0] == 0 or r.dumps + r.failed >= RECORDER_DUMPS:
-        return
-    r.next_dump_ns = now_ns + SECOND_NS
+        return False
     snprintf(path, sizeof(path), b"%s/flight-%u-%03u-%s.pcapng", r.directory, r.pid,
              <uint32_t>(r.dumps + r.failed), fault_name(kind))
     if recorder_dump(r, path):
         r.failed += 1
+    return True

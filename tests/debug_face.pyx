@@ -37,6 +37,16 @@ def overflow(int32_t x):
     return x + <int32_t>1
 
 
+def tcp_transition_recorded(bint allowed, str directory):
+    """A stack with a flight recorder that has sent a frame; then tcp_transition."""
+    from dpdk_py.pair import pair
+    from stack import Stack
+    near, _far = pair()
+    stack = Stack(near, "10.0.0.1/24", seed=1, flight=16, flight_dir=directory)
+    stack.step(1)                                   # announces its address
+    tcp_transition(allowed)
+
+
 def tcp_transition(bint allowed):
     """From CLOSED to SYN-SENT, or to ESTABLISHED at once."""
     cdef tcb c

@@ -1,12 +1,15 @@
 """make test-debug can fail: planted faults stop the process, and every extension module carries the checks."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import compiled
 import pytest
 import sanitized
+
+from dpdk_py.capture import PcapReader
 
 HERE = pathlib.Path(__file__).parent
 pytestmark = pytest.mark.skipif(not os.environ.get("FIXWIRE_SANITIZE"), reason="part of make test-debug")
@@ -34,6 +37,15 @@ def test_a_planted_fault_stops_the_process(face, good, bad, said):
     assert child(face, good).returncode == 0
     done = child(face, bad)
     assert done.returncode != 0 and said in done.stderr, done.stderr
+
+
+def test_a_failed_check_leaves_the_flight_recorders_file(face, tmp_path):
+    assert child(face, f"tcp_transition_recorded(True, {str(tmp_path)!r})").returncode == 0
+    assert list(tmp_path.iterdir()) == []
+    done = child(face, f"tcp_transition_recorded(False, {str(tmp_path)!r})")
+    assert done.returncode == -signal.SIGABRT and "tcp: state 4 cannot follow 0" in done.stderr
+    file, = tmp_path.iterdir()
+    assert file.name.endswith("-000-check.pcapng") and len(list(PcapReader(file))) >= 1
 
 
 def test_every_module_carries_the_checks():
