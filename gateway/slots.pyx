@@ -128,7 +128,7 @@ cdef bytes still_open(bytes kept, uint32_t places, path):
     return b"".join(found).ljust(places * sizeof(open_order), b"\0")
 
 
-def kept_orders(Store store, uint32_t most):
+cdef object kept_orders(Store store, uint32_t most):
     """The memory of open orders beside the ring of a journal, None where nothing survives the process.
 
     A file of the journal's name on tmpfs: 64 octets of head, then two places for each of the `most` orders. The journal is

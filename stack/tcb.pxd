@@ -143,7 +143,7 @@ cdef struct tcp_counters:           # of a table; never reset
     uint64_t segments_out
     uint64_t tx[18]                 # by tcp_tx_reason
     uint64_t tx_refused             # no frame, device full or neighbour queue full: sent again from the ring
-    uint64_t challenge_limited      # challenge ACKs not sent: over the limit per second
+    uint64_t challenge_limited      # ACKs not sent: challenges over the limit per second, answers to strays over theirs
     uint64_t no_slot                # connect: every connection is in use
     uint64_t no_port                # connect: every ephemeral port towards that peer is in use
     uint64_t time_wait_reused       # RFC 6191
@@ -246,6 +246,8 @@ cdef struct tcb:
     uint32_t backoff                # RTOs in a row
     uint32_t cwnd_acked             # congestion avoidance: octets counted towards the next MSS
     uint32_t listener_index
+    uint32_t stray_period           # half seconds, the last in which a segment without text outside the window came
+    uint32_t strays                 # ... answered in it
     uint8_t fin_seen
     uint8_t fin_queued              # we close once the ring is sent
     uint8_t fin_sent

@@ -14,7 +14,7 @@ from .recorder cimport recorder_l4
 from .seqnum cimport seq_ge, seq_gt, seq_in, seq_le, seq_lt
 from .tcb cimport *
 from .tcp_open cimport NO_FIELD, tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent, tcp_uto_arrives
-from .tcp_output cimport tcp_challenge_ack, tcp_reply_rst, tcp_send_ack, tcp_send_syn
+from .tcp_output cimport tcp_answer_stray, tcp_challenge_ack, tcp_reply_rst, tcp_send_ack, tcp_send_syn
 from .tcp_recovery cimport tcp_acked, tcp_acked_predicted, tcp_rtt_sample
 from .tcp_table cimport *
 from .tcp_text cimport *
@@ -237,8 +237,11 @@ cdef int tcp_unacceptable(tcb *c, const tcp_seg *seg, uint32_t n, uint64_t now_n
     if c.state == TCP_TIME_WAIT and seg.flags & TCP_FIN and seg.seq + n == c.rcv_nxt:
         # Eighth, TIME-WAIT: the peer sends its FIN again, our ACK was lost: 2 MSL begin anew
         c.wait_at_ns = now_ns + c.opt.time_wait_ns
+    if n == 0:
+        tcp_answer_stray(c, now_ns)
+        return TCP_RX_OUTSIDE_WINDOW
     c.ack_pending = 2
-    if n and seq_le(seg.seq + n, c.rcv_nxt):
+    if seq_le(seg.seq + n, c.rcv_nxt):
         c.duplicates_in += 1
         if seg.text_len:
             tcp_note_twice(c, seg.seq, seg.seq + seg.text_len)

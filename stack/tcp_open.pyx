@@ -20,6 +20,8 @@ from .wire.tcp cimport *
 cdef enum:
     DEFAULT_MSS = 536               # the peer named none (MUST-15)
 
+cdef uint64_t HALF_OPEN_NS = 180000000000       # R2 of a SYN (MUST-23), for a SYN-ACK at the latest
+
 
 cdef int tcp_no_connection(tcp_table *t, const ipv4_hdr *ip, const tcp_seg *seg, uint32_t ports, tcb **made,
                            uint64_t now_ns) noexcept nogil:
@@ -84,8 +86,8 @@ cdef int tcp_passive_open(tcp_table *t, tcp_listener *l, const ipv4_hdr *ip, con
 
 cdef void tcp_arm_syn(tcb *c, uint64_t now_ns) noexcept nogil:
     c.rto_at_ns = now_ns + c.rto_ns
-    if c.opt.syn_timeout_ns:
-        c.user_at_ns = now_ns + c.opt.syn_timeout_ns
+    if c.opt.syn_timeout_ns or c.passive:           # who never gives up connecting need not keep what strangers began
+        c.user_at_ns = now_ns + (c.opt.syn_timeout_ns if c.opt.syn_timeout_ns else HALF_OPEN_NS)
     timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
 
 

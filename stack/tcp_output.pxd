@@ -22,6 +22,7 @@ cdef uint64_t tcp_persist_ns(const tcb *c) noexcept nogil
 cdef bint tcp_send_syn(tcb *c, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_send_ack(tcb *c, int reason, uint64_t now_ns) noexcept nogil
 cdef bint tcp_send_rst(tcb *c, uint64_t now_ns) noexcept nogil
+cdef void tcp_answer_stray(tcb *c, uint64_t now_ns) noexcept nogil
 cdef bint tcp_challenge_ack(tcb *c, uint64_t now_ns) noexcept nogil
 # record i of c.sent
 cdef bint tcp_retransmit(tcb *c, uint32_t i, int reason, uint64_t now_ns) noexcept nogil

@@ -26,6 +26,7 @@ cdef enum:
     HEADERS = IPV4_HLEN + TCP_HLEN
     PERSIST_MIN_NS = 5000000            # an unanswered window probe is repeated after the RTO, at least this
     S = 1000000000
+    STRAYS = 10
 
 cdef extern from *:
     """
@@ -316,6 +317,20 @@ cdef bint tcp_send_rst(tcb *c, uint64_t now_ns) noexcept nogil:
     c.table.counters.aborted += 1
     recorder_fault(c.table.nif.recorder, FAULT_ABORTED)
     return tcp_emit_segment(c, c.snd_nxt, TCP_RST | TCP_ACK, NULL, 0, TCP_TX_RST, now_ns)
+
+
+cdef void tcp_answer_stray(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 9293 wants an ACK for a segment outside the window. Where it has no text, STRAYS a half second and no more: two ends
+    that each hold the other's ACKs for old would answer each other for ever."""
+    cdef uint32_t period = <uint32_t>(now_ns // (S // 2))
+    if period != c.stray_period:
+        c.stray_period = period
+        c.strays = 0
+    if c.strays >= STRAYS:
+        c.table.counters.challenge_limited += 1
+        return
+    c.strays += 1
+    c.ack_pending = 2
 
 
 cdef bint tcp_challenge_ack(tcb *c, uint64_t now_ns) noexcept nogil:

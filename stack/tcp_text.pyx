@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from .reassembly cimport reass, reass_append, reass_block, reass_consume, reass_insert, reass_next, reass_skip
 from .seqnum cimport seq_gt, seq_lt, seq_min
 from .tcb cimport *
-from .tcp_output cimport tcp_output, tcp_send_ack, tcp_send_room, tcp_send_rst
+from .tcp_output cimport tcp_answer_stray, tcp_output, tcp_send_ack, tcp_send_room, tcp_send_rst
 from .tcp_table cimport tcp_ack_later, tcp_end, tcp_ready_later, tcp_set_state, tcp_tell
 from .timer cimport NEVER, timer_by
 from .wire.octets cimport likely, unlikely
@@ -112,8 +112,10 @@ cdef int tcp_text_and_fin(tcb *c, tcp_seg *seg, uint64_t now_ns) noexcept nogil:
         # offered. A FIN again is answered by unacceptable; text is ignored
         if fin and c.state == TCP_TIME_WAIT:
             c.wait_at_ns = now_ns + c.opt.time_wait_ns
-        if n or fin or seq != c.rcv_nxt:
+        if n or fin:
             c.ack_pending = 2
+        elif seq != c.rcv_nxt:
+            tcp_answer_stray(c, now_ns)
         return TCP_RX_ACCEPTED if seq == c.rcv_nxt else TCP_RX_OUTSIDE_WINDOW
     if n and c.closed_by_user and seq_gt(seq + n, c.rcv_nxt):
         # Section 3.6.1: nobody will ever read it, and the peer should know

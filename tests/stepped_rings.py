@@ -439,14 +439,14 @@ def broadcast_reader_overtaken(where, before, ahead, validate=True):
 
 # -- the whole list
 
-def deaths(sends=SENDS, takes=TAKES, publishes=("publish", "publish_batch", "native")):
+def deaths(sends=SENDS, takes=TAKES, publishes=("publish", "publish_batch", "native"), behind=(False, True)):
     """Every scenario with every operation and what the others do meanwhile."""
     for (before, left), how in itertools.product(((0, 0), (3, 1), (6, 3), (5, 2)), sends):
         yield from ((mpsc_producer, how, before, left, busy) for busy in ("", "producer", "consumer", "both"))
         yield from ((spsc_producer, how, before, left, busy) for busy in (False, True))
     for (before, left), how, busy in itertools.product(((0, 1), (3, 3), (6, CAP)), takes, (False, True)):
         yield spsc_consumer, how, before, left, busy
-        yield from ((mpsc_consumer, how, before, left, busy, dead) for dead in (False, True))
+        yield from ((mpsc_consumer, how, before, left, busy, dead) for dead in behind)
     for before, how, busy in itertools.product((0, 1, 3, 4, 9), publishes, (True, False)):
         yield broadcast_publisher, how, before, busy
 
@@ -476,6 +476,8 @@ def overtaken(validate=True):
 
 
 NATIVE = {"sends": ("native",), "takes": ("native",)}
+# A consumer behind a dead producer's slot pauses a thousand times before it asks: ten thousand instructions of one state.
+EACH = {**NATIVE, "publishes": ("native",), "behind": (False,)}
 LISTS = {                       # name: (scenarios, by, and for `make test`: every so many of them, the stride)
     "deaths": (deaths, "stores", 11, 1),
     "pooled": (pooled, "stores", 13, 1),
@@ -483,7 +485,7 @@ LISTS = {                       # name: (scenarios, by, and for `make test`: eve
     "stops": (stops, "stores", 7, 1),
     "overtaken": (overtaken, "instructions", 5, 7),
     "torn": (functools.partial(overtaken, False), "instructions", 1, 3),
-    "deaths, instructions": (functools.partial(deaths, **NATIVE, publishes=("native",)), "instructions", 9, 11),
+    "deaths, instructions": (functools.partial(deaths, **EACH), "instructions", 9, 11),
     "stops, instructions": (functools.partial(stops, **NATIVE), "instructions", 3, 11),
 }
 

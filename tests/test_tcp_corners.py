@@ -109,3 +109,31 @@ def test_header_prediction_begins_again_behind_urgent_text(link):
     before = link.counted()["rx_predicted"]
     link.rx(ACK, seq=PEER + 6, ack=US + 1, text=b"c")
     assert link.counted()["rx_predicted"] == before + 1 and link.conn.recv() == b"bc"
+
+
+def test_acks_outside_the_window_are_answered_ten_times_a_half_second(link):
+    """Two ends that each take the other's ACKs for old would answer each other for ever."""
+    link.established()
+    link.now = (link.now // S + 1) * S
+    for _ in range(100):
+        link.rx(ACK, seq=PEER + 400_000, ack=US + 1)
+    assert len(drain(link)) == 10 and link.counted()["challenge_limited"] == 90
+    for _ in range(20):
+        link.rx(ACK, seq=PEER - 10, ack=US + 1, text=b"old")
+    assert len(drain(link)) == 20
+    link.now += S // 2
+    link.rx(ACK, seq=PEER, ack=US + 1)
+    link.tx(ACK, seq=US + 1, ack=PEER + 1)
+
+
+def test_a_half_open_connection_ends_also_where_connecting_is_never_given_up(make_link):
+    link = make_link(syn_timeout_ns=0).listen()
+    link.rx(SYN, seq=PEER, opts=mss(MSS))
+    link.wait(170 * S)
+    assert any(s.flags & SYN for s in drain(link))
+    link.wait(15 * S)
+    drain(link)
+    link.wait(300 * S)
+    link.silent()
+    link.rx(ACK, seq=PEER + 1, ack=5)
+    assert link.sent().flags & 4                    # RST: nobody here
