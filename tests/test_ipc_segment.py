@@ -235,7 +235,7 @@ def test_a_segment_of_huge_pages(tmp_path, kind):
         free = re.search(r"HugePages_Free:\s+(\d+)", f.read())
     if not free or int(free[1]) < 3:
         pytest.skip("fewer than 3 huge pages are free (sysctl vm.nr_hugepages)")
-    if subprocess.run(["mount", "-t", "hugetlbfs", "none", tmp_path], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "hugetlbfs", "none", tmp_path], capture_output=True, timeout=60).returncode:
         pytest.skip("cannot mount hugetlbfs here")
     try:
         first, second = SIDES[kind]
@@ -251,7 +251,7 @@ def test_a_segment_of_huge_pages(tmp_path, kind):
                         assert (b.read if kind == "broadcast" else b.pop)() == b"huge"
                     assert {row["name"] for row in segments(tmp_path)} >= {"x"}
     finally:
-        subprocess.run(["umount", "-l", tmp_path], check=True)
+        subprocess.run(["umount", "-l", tmp_path], check=True, timeout=60)
 
 
 def test_attach_waits_for_a_creator_and_gives_up_in_time(tmp_path):
