@@ -187,6 +187,7 @@ def locked():
         return int(re.search(r"VmLck:\s+(\d+)", f.read())[1]) << 10
 
 
+@pytest.mark.uninstrumented("ASan takes mlock for itself and locks nothing")
 @pytest.mark.parametrize("kind", SIDES)
 def test_each_side_may_lock_its_mapping_in_memory(tmp_path, kind):
     first, second = SIDES[kind]
@@ -203,6 +204,7 @@ def test_each_side_may_lock_its_mapping_in_memory(tmp_path, kind):
     assert locked() == before
 
 
+@pytest.mark.uninstrumented("ASan takes mlock for itself and locks nothing")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody whose limit counts")
 def test_a_lock_beyond_the_limit_is_an_error_and_leaves_nothing():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as where:
