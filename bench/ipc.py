@@ -212,7 +212,7 @@ def claims(rows):
             yield f"{name} / {other}", None
             continue
         ratio, middle = min(ours) / min(against), statistics.median(ours) / statistics.median(against)
-        yield f"{name} / {other}: {ratio:.2f} (medians {middle:.2f}), at most {most}", ratio <= most
+        yield f"{name} / {other}: {ratio:.2f} (medians {middle:.2f}), at most {most}", bool(ratio <= most)
 
 
 def main():

@@ -2,11 +2,13 @@
 
     python -m tests.killed_strategies [--kills 100] [--seed 1] [--pace-ms 150] [--json]
 
-Processes: the market (gateway and exchange over a pair, one thread, no Python in it), `steady`, which sends an order,
-waits for its fill and sends the next, `victim`, which keeps four orders out, `bystander`, which has nothing to do with any
-of them and works as much, and this one. It kills the victim after a random number of its events, and starts it again; ten
-times the victim, ten times the bystander, in turns, each left alone for the pace in between. So what a death costs
-steady beyond what any process that dies costs it on this machine is the difference between the two.
+Processes: the market (gateway and exchange over a pair, one thread, no Python in it) on a core of its own, as an engine
+that polls has to be; on the last core all the others: `steady`, which sends an order, waits for its fill, sleeps for
+REST_S and sends the next, `victim`, which keeps four orders out and never rests, `bystander`, which has nothing to do
+with any of them and works as much, both at the lowest priority, and this one. It kills the victim after a random number
+of its events, and starts it again; ten times the victim, ten times the bystander, in turns, each left alone for the pace
+in between. So what a death costs steady beyond what any process that dies costs it on this machine is the difference
+between the two.
 
 Exit 0 only if: every order of either was sent or refused with a reason or never taken, and the count of each agrees
 between the strategies' own notes, the gateway and the exchange; every verdict and every fill reached a victim, the one
@@ -34,7 +36,8 @@ from gateway.strategy import SENT, VERDICTS
 from ipc import Reader, Writer
 
 OUT = 4                 # orders the victim has out
-WARM_UP = 2000          # round trips of steady before the first kill, and the sample they are compared with
+WARM_UP = 1000          # round trips of steady before the first kill
+REST_S = 0.0003         # between a fill of steady's and its next order
 PATIENCE_S = 120        # for anything to happen at all
 
 
@@ -43,20 +46,14 @@ class Steady:
 
     def __init__(self, say):
         self.say, self.sent, self.fills, self.lost, self.wrong = say, 0, 0, 0, 0
-        self.verdicts, self.out, self.at = collections.Counter(), 0, 0
+        self.verdicts, self.out, self.at, self.session = collections.Counter(), 0, 0, None
         self.trips = array.array("q")           # when each order went, and how long until its fill, ns
 
-    def on_start(self, engine):
-        self.engine = engine
-
     def on_logon(self, session):
-        self.order(session)
+        self.session = session
         self.say("on")
 
     def order(self, session):
-        if self.engine.ending:
-            self.engine.stop()
-            return
         self.at = time.perf_counter_ns()
         if session.order_new("FIXW", "1", 100, 9_950_000_000) == SENT:
             self.sent += 1
@@ -68,7 +65,6 @@ class Steady:
         self.fills += 1
         if self.fills == WARM_UP:
             self.say("warm")
-        self.order(session)
 
     def on_verdict(self, session, token, verdict):
         self.verdicts[VERDICTS[verdict]] += 1
@@ -107,9 +103,11 @@ class Victim:
         self.note("lost", count)
 
 
-class Ending(Seat):
-    """A Seat that SIGTERM asks to send nothing more."""
-    ending = False
+def sit_with_the_others(calm):
+    """On the last core; `calm` False: whoever has something to do there comes first."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if not calm:
+        os.nice(19)
 
 
 def market(directory):
@@ -117,6 +115,7 @@ def market(directory):
         from dpdk_py import open_device
         from gateway import Desk, Engine
         from gateway.exchange import SimulatedExchange
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         near, far = open_device("pair")
         gateway, venue = (Engine(d, a, seed=k, idle="yield", sessions=1, connections=4)
                           for k, (d, a) in enumerate(((near, "10.0.0.1/24"), (far, "10.0.0.2/24")), 1))
@@ -140,11 +139,15 @@ def market(directory):
 def steady(directory):
     def work(say):
         target = Steady(say)
-        with Ending("k.steady", target, directory=directory, timeout=10) as seat:
-            signal.signal(signal.SIGTERM, lambda *_: setattr(seat, "ending", True))
-            seat.run(signals=False)
-            while seat.step():
-                pass
+        ending = []
+        signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+        sit_with_the_others(True)
+        with Seat("k.steady", target, directory=directory, timeout=10) as seat:
+            while not (ending and target.fills == target.sent):
+                seat.step()
+                if target.session and target.fills == target.sent and not ending:
+                    time.sleep(REST_S)
+                    target.order(target.session)
             stats = seat.stats()
         with open(os.path.join(directory, "trips"), "wb") as f:
             target.trips.tofile(f)
@@ -155,7 +158,7 @@ def steady(directory):
 
 def victim(directory, notes):
     def work(say):
-        os.nice(19)                 # two cores have to do for four processes: what is measured comes first
+        sit_with_the_others(False)
         with Seat("k.victim", Victim(notes), directory=directory, idle="sleep", timeout=10) as seat:
             seat.run()
     return work
@@ -164,7 +167,7 @@ def victim(directory, notes):
 def bystander(directory):
     """A strategy's work without a gateway: messages through a channel of its own, a line written for each."""
     def work(say):
-        os.nice(19)
+        sit_with_the_others(False)
         name = f"bystander.{os.getpid()}"
         with Writer(name, 512, 1024, create=True, directory=directory) as w, Reader(name, directory=directory) as r, \
                 open(os.path.join(directory, "lines"), "ab", buffering=0) as f:
@@ -181,7 +184,8 @@ def bystander(directory):
 
 def spread(took):
     took = sorted(took) or [0]
-    return {"count": len(took), "p50_us": took[len(took) // 2] / 1000, "p99_us": took[len(took) * 99 // 100] / 1000}
+    return {"count": len(took), "p50_us": took[len(took) // 2] / 1000, "p99_us": took[len(took) * 99 // 100] / 1000,
+            "p999_us": took[len(took) * 999 // 1000] / 1000}
 
 
 def by_phase(directory, phases):
@@ -308,8 +312,8 @@ def main():
               f"{ {k: v for k, v in row['verdicts'].items() if k != 'SENT'} }, {row['cancels']} cancels for the dead, "
               f"{row['waiting']} never taken; exchange: {found['market']['orders']} orders, each filled once")
         for who in ("nobody", "the bystander", "the victim"):
-            print("steady, round trip while {} was killed: {count} orders, p50 {p50_us:.1f} us, p99 {p99_us:.1f} us".format(
-                who, **kept["killed"][who]))
+            print("steady, round trip while {} was killed: {count} orders, p50 {p50_us:.1f} us, p99 {p99_us:.1f} us, "
+                  "p99.9 {p999_us:.1f} us".format(who, **kept["killed"][who]))
         print("p99 while the victim was killed / while the bystander was: {:.2f}".format(
             kept["killed"]["the victim"]["p99_us"] / kept["killed"]["the bystander"]["p99_us"]))
     for what in wrong:
