@@ -143,7 +143,7 @@ cdef struct tcp_counters:           # of a table; never reset
     uint64_t segments_out
     uint64_t tx[18]                 # by tcp_tx_reason
     uint64_t tx_refused             # no frame, device full or neighbour queue full: sent again from the ring
-    uint64_t challenge_limited      # ACKs not sent: challenges over the limit per second, answers to strays over theirs
+    uint64_t challenge_limited      # ACKs not sent: challenges and answers to strays over their connection's limit
     uint64_t no_slot                # connect: every connection is in use
     uint64_t no_port                # connect: every ephemeral port towards that peer is in use
     uint64_t time_wait_reused       # RFC 6191
@@ -246,8 +246,8 @@ cdef struct tcb:
     uint32_t backoff                # RTOs in a row
     uint32_t cwnd_acked             # congestion avoidance: octets counted towards the next MSS
     uint32_t listener_index
-    uint32_t stray_period           # half seconds, the last in which a segment without text outside the window came
-    uint32_t strays                 # ... answered in it
+    uint32_t answer_period          # half seconds, the last in which a challenge was due or something outside the window came
+    uint32_t answers                # ... given in it
     uint8_t fin_seen
     uint8_t fin_queued              # we close once the ring is sent
     uint8_t fin_sent
@@ -353,7 +353,6 @@ cdef struct tcp_listener:
 
 cdef enum:
     TCP_LISTENERS = 64
-    TCP_CHALLENGES_A_SECOND = 100   # default of RFC 5961 section 7's limit
 
 cdef struct tcp_table:
     # One for each netif: its connections, their memory, what is due. All memory is taken when it is made.
@@ -380,9 +379,6 @@ cdef struct tcp_table:
     uint64_t cookie_ns              # when a SYN cookie was last sent
     uint16_t mtu                    # of the device when tcp_poll last looked
     uint16_t next_port
-    uint64_t challenge_second
-    uint32_t challenges
-    uint32_t challenges_a_second
     uint64_t rng
     tcp_counters counters
     void *memory

@@ -26,7 +26,7 @@ cdef enum:
     HEADERS = IPV4_HLEN + TCP_HLEN
     PERSIST_MIN_NS = 5000000            # an unanswered window probe is repeated after the RTO, at least this
     S = 1000000000
-    STRAYS = 10
+    ANSWERS = 10                        # of each connection in a half second
 
 cdef extern from *:
     """
@@ -319,31 +319,33 @@ cdef bint tcp_send_rst(tcb *c, uint64_t now_ns) noexcept nogil:
     return tcp_emit_segment(c, c.snd_nxt, TCP_RST | TCP_ACK, NULL, 0, TCP_TX_RST, now_ns)
 
 
-cdef void tcp_answer_stray(tcb *c, uint64_t now_ns) noexcept nogil:
-    """RFC 9293 wants an ACK for a segment outside the window. Where it has no text, STRAYS a half second and no more: two ends
-    that each hold the other's ACKs for old would answer each other for ever."""
+cdef bint tcp_may_answer(tcb *c, uint64_t now_ns) noexcept nogil:
+    """True ANSWERS times a half second: what may be forged draws no more ACKs than that (RFC 5961 section 7).
+
+    The count is the connection's own. One of the whole table tells the owner of one connection how many ACKs another has
+    drawn, and so whether a guess about that other one was right (CVE-2016-5696).
+    """
     cdef uint32_t period = <uint32_t>(now_ns // (S // 2))
-    if period != c.stray_period:
-        c.stray_period = period
-        c.strays = 0
-    if c.strays >= STRAYS:
+    if period != c.answer_period:
+        c.answer_period = period
+        c.answers = 0
+    if c.answers >= ANSWERS:
         c.table.counters.challenge_limited += 1
-        return
-    c.strays += 1
-    c.ack_pending = 2
+        return False
+    c.answers += 1
+    return True
+
+
+cdef void tcp_answer_stray(tcb *c, uint64_t now_ns) noexcept nogil:
+    """RFC 9293 wants an ACK for a segment outside the window. Where it has no text there is a limit: two ends that each hold
+    the other's ACKs for old would answer each other for ever."""
+    if tcp_may_answer(c, now_ns):
+        c.ack_pending = 2
 
 
 cdef bint tcp_challenge_ack(tcb *c, uint64_t now_ns) noexcept nogil:
-    """RFC 5961: an ACK that only the true peer can answer; at most `challenges_a_second` from the whole table."""
-    cdef tcp_table *t = c.table
-    if now_ns // S != t.challenge_second:
-        t.challenge_second = now_ns // S
-        t.challenges = 0
-    if t.challenges >= t.challenges_a_second:
-        t.counters.challenge_limited += 1
-        return False
-    t.challenges += 1
-    return tcp_send_ack(c, TCP_TX_CHALLENGE_ACK, now_ns)
+    """RFC 5961: an ACK that only the true peer can answer."""
+    return tcp_may_answer(c, now_ns) and tcp_send_ack(c, TCP_TX_CHALLENGE_ACK, now_ns)
 
 
 cdef bint tcp_send_probe(tcb *c, int reason, uint64_t now_ns) noexcept nogil:

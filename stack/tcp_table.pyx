@@ -138,7 +138,6 @@ cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf
     t.mtu = nif.dev.mtu
     t.slots = <uint8_t *>((<uintptr_t>t.memory + LINE - 1) & ~<uintptr_t>(LINE - 1))
     t.slot_size = <uint32_t>each
-    t.challenges_a_second = TCP_CHALLENGES_A_SECOND
     t.hash_key[0] = nif.secret[0] ^ random_next(&nif.random)
     t.hash_key[1] = nif.secret[1] ^ random_next(&nif.random)
     t.secret[0] = nif.secret[0]

@@ -96,6 +96,14 @@ class Segment:
         return frame_text(self.frame, 0)
 
 
+def drain(link):
+    """All segments that have left."""
+    got = []
+    while segment := link.sent():
+        got.append(segment)
+    return got
+
+
 def flag_names(flags):
     return "|".join(name for bit, name in NAMES if flags & bit) or "none"
 

@@ -19,6 +19,7 @@ from segments import (
     US,
     S,
     checksum,
+    drain,
     f,
     mss,
     tcp_frame,
@@ -84,17 +85,31 @@ def test_an_ack_a_window_old_is_still_good(link):
     assert link.conn.recv() == b"late"
 
 
-def test_challenge_acks_are_limited_per_second_and_counted(link):
+def test_challenge_acks_are_limited_and_counted(link):
     link.established()
-    for second in range(3):
-        for _ in range(250):
+    for half in range(1, 4):
+        link.now = (link.now // (S // 2) + 1) * (S // 2)
+        for _ in range(50):
             link.rx(SYN, seq=PEER + 10)
-        sent = 0
-        while link.sent():
-            sent += 1
-        assert sent == 100
-        link.wait(1 * S)
-        assert link.counted()["challenge_limited"] == 150 * (second + 1)
+        assert len(drain(link)) == 10
+        assert link.counted()["challenge_limited"] == 40 * half
+
+
+@pytest.mark.parametrize("probes", [0, 1, 7, 50])
+def test_what_one_connection_draws_is_not_seen_on_another(link, probes):
+    """CVE-2016-5696: guesses about a connection of others, counted by what is left for a connection of one's own."""
+    link.established()
+    own = link.stack.connect("10.0.0.2", 80, local_port=50001, now_ns=link.now)
+    iss = link.sent().seq
+    link.rx(SYN | ACK, seq=1000, ack=iss + 1, opts=mss(MSS), dport=50001)
+    assert own.state == "ESTABLISHED" and len(drain(link)) == 1
+    link.now = (link.now // S + 1) * S
+    for _ in range(probes):
+        link.rx(SYN, seq=PEER + 10)                     # in the window: each would be one less for us
+    drain(link)
+    for _ in range(150):
+        link.rx(SYN, seq=1010, dport=50001)
+    assert len(drain(link)) == 10
 
 
 def test_blind_guesses_reset_nothing(make_link):
@@ -117,7 +132,7 @@ def test_blind_guesses_reset_nothing(make_link):
         link.now += 10_000_000
     assert link.conn.state == "ESTABLISHED" and link.conn.waiting == 0
     seconds = count // 500 * 10_000_000 // S + 1
-    assert link.counted()["tx_challenge_ack"] <= 100 * seconds
+    assert link.counted()["tx_challenge_ack"] <= 10 * (2 * seconds + 1)
     link.rx(ACK, seq=PEER + 1, ack=US + 1, text=b"true")
     assert link.conn.recv() == b"true"
 

@@ -1,14 +1,7 @@
 """Where two rules meet: a SYN's window in a simultaneous open, part of a record acknowledged, marks 2 GiB or 24 days old."""
 import pytest
-from segments import ACK, ECE, MS, MSS, PEER, SYN, URG, US, S, f, mss, ts, wscale
+from segments import ACK, ECE, MS, MSS, PEER, SYN, URG, US, S, drain, f, mss, ts, wscale
 from test_tcp_attack import icmp
-
-
-def drain(link):
-    got = []
-    while segment := link.sent():
-        got.append(segment)
-    return got
 
 
 def test_the_syn_ack_of_a_simultaneous_open_has_no_scaled_window(link):
