@@ -5,13 +5,13 @@ reads no file, and an octet it takes from beyond the slack it may look at is one
 the file has it and as Ethernet frames; both must find the same packets with the same times.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from dpdk_py.capture cimport *
 from dpdk_py.device cimport FRAME_SLACK
-from fuzz_input cimport fuzz_stop
+from fuzz_input cimport harness
 from stack.wire.octets cimport load_32, load_be32
 
 cdef enum:
@@ -30,7 +30,7 @@ cdef struct reading:            # what a whole file gave
     int last                    # CAPTURE_END or CAPTURE_ERROR
     uint64_t times              # of the first packets, so many as were asked for, one sum
 
-cdef int planted = 0
+cdef int planted = 0    # 1: the second reader looks for a packet's octets four too early
 cdef volatile uint8_t seen      # octets are looked at, not only pointed to
 
 
@@ -163,24 +163,4 @@ cdef const char *run(const uint8_t *data, size_t size) noexcept nogil:
     return NULL
 
 
-cdef int callback(const uint8_t *data, size_t n) noexcept nogil:
-    cdef const char *why = run(data, n)
-    if why != NULL:
-        fuzz_stop(why)
-    return 0
-
-
-def address():
-    return <uintptr_t>&callback
-
-
-def replay(bytes data):
-    """None, or what is wrong."""
-    cdef const char *why = run(<const uint8_t *><const char *>data, len(data))
-    return None if why == NULL else (<bytes>why).decode()
-
-
-def plant(int fault):
-    """1: the second reader looks for a packet's octets four too early. 0: it does not."""
-    global planted
-    planted = fault
+ENTRY = harness(run, &planted)

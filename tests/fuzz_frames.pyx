@@ -5,7 +5,7 @@ them into every frame it sends, however twisted, and asks for them in every text
 sends. After each step frames and segments are accounted for exactly, and every connection's books agree with themselves.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -57,7 +57,7 @@ cdef struct world:
 
 cdef world w
 cdef device_ops ops
-cdef int planted = 0
+cdef int planted = 0    # 1: an octet is lost on the way up where more than 200 come at once
 
 
 cdef void wrong(const char *why) noexcept nogil:
@@ -567,24 +567,4 @@ cdef const char *run(const uint8_t *data, size_t size) noexcept nogil:
     return w.why
 
 
-cdef int callback(const uint8_t *data, size_t n) noexcept nogil:
-    cdef const char *why = run(data, n)
-    if why != NULL:
-        fuzz_stop(why)
-    return 0
-
-
-def address():
-    return <uintptr_t>&callback
-
-
-def replay(bytes data):
-    """None, or what is wrong."""
-    cdef const char *why = run(<const uint8_t *><const char *>data, len(data))
-    return None if why == NULL else (<bytes>why).decode()
-
-
-def plant(int fault):
-    """1: an octet is lost on the way up where more than 200 come at once. 0: none is."""
-    global planted
-    planted = fault
+ENTRY = harness(run, &planted)

@@ -1,22 +1,39 @@
 # An input of a fuzzer read from the front, and the way a harness says what is wrong. Shared by tests/fuzz_*.pyx.
 #
-# A harness is `const char *run(const uint8_t *data, size_t n)`: NULL, or what should not have happened. Every buffer the
-# product reads or writes is of its own malloc and not an octet larger than promised, so that ASan sees the first one beyond.
+# A harness is `const char *run(const uint8_t *data, size_t n)`: NULL, or what should not have happened. Its module ends
+# with `ENTRY = harness(run, &planted)`, which tests/fuzz/harness.py calls it by. Every buffer the product reads or writes
+# is of its own malloc and not an octet larger than promised, so that ASan sees the first one beyond.
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uintptr_t
+
+ctypedef const char *(*fuzz_run_t)(const uint8_t *data, size_t n) noexcept nogil
 
 cdef extern from *:
     """
     #include <stdio.h>
     #include <stdlib.h>
     #include <stdint.h>
-    /* What libFuzzer and make test-debug stop at. */
-    static inline void fw_fuzz_stop(const char *why) { fprintf(stderr, "fuzz: %s\\n", why); fflush(stderr); abort(); }
+    static const char *(*fw_fuzz_run)(const uint8_t *, size_t);
+    /* What libFuzzer calls; it stops at an abort. */
+    static int fw_fuzz_callback(const uint8_t *data, size_t n) {
+        const char *why = fw_fuzz_run(data, n);
+        if (why) { fprintf(stderr, "fuzz: %s\\n", why); fflush(stderr); abort(); }
+        return 0;
+    }
     static inline uint8_t fw_octet(uint32_t i) { i *= 0x9E3779B1u; return (uint8_t)((i >> 24) ^ (i >> 13) ^ 0x35); }
     """
-    void fuzz_stop "fw_fuzz_stop"(const char *why) noexcept nogil
+    fuzz_run_t fuzz_run "fw_fuzz_run"
+    int fuzz_callback "fw_fuzz_callback"(const uint8_t *data, size_t n) noexcept nogil
     # octet number i of every stream: neighbours differ, and so do octets a power of two apart
     uint8_t fuzz_octet "fw_octet"(uint32_t i) noexcept nogil
+
+
+cdef inline tuple harness(fuzz_run_t run, int *planted):
+    """Addresses for tests/fuzz/harness.py: of libFuzzer's callback, of `run`, and of the fault planted in it (0: none)."""
+    global fuzz_run
+    fuzz_run = run
+    return <uintptr_t>&fuzz_callback, <uintptr_t>run, <uintptr_t>planted
+
 
 cdef struct fuzz_input:
     const uint8_t *p

@@ -1,13 +1,13 @@
 """Fuzzed: the TCP header and its options, against a second reader that first cuts them into pieces and then looks at each."""
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
-from fuzz_input cimport fuzz_stop
+from fuzz_input cimport harness
 from stack.wire.tcp cimport *
 
-cdef int planted = 0
+cdef int planted = 0    # 1: the judge does not know that one SACK block is as good as more
 
 
 cdef bint cut(const uint8_t *p, uint32_t n, uint8_t *starts, uint32_t *count) noexcept nogil:
@@ -128,24 +128,4 @@ cdef const char *run(const uint8_t *data, size_t size) noexcept nogil:
     return why
 
 
-cdef int callback(const uint8_t *data, size_t n) noexcept nogil:
-    cdef const char *why = run(data, n)
-    if why != NULL:
-        fuzz_stop(why)
-    return 0
-
-
-def address():
-    return <uintptr_t>&callback
-
-
-def replay(bytes data):
-    """None, or what is wrong."""
-    cdef const char *why = run(<const uint8_t *><const char *>data, len(data))
-    return None if why == NULL else (<bytes>why).decode()
-
-
-def plant(int fault):
-    """1: the judge does not know that one SACK block is as good as more. 0: it does."""
-    global planted
-    planted = fault
+ENTRY = harness(run, &planted)

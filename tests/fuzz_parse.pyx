@@ -4,13 +4,13 @@ The first octet of an input is the settings: with FRAMED the rest is a body that
 put around, so that it reaches the scanners. tests/test_fuzz.py asks the independent Python parser about the corpus too.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fix.message cimport *
 from fix.parse cimport *
-from fuzz_input cimport fuzz_stop
+from fuzz_input cimport harness
 
 cdef enum:
     FRAMED = 1
@@ -24,7 +24,7 @@ cdef enum:
 
 cdef fix_msg[3] found
 cdef int scanners = 0       # of 3: this machine has the first so many
-cdef int planted = 0
+cdef int planted = 0    # 1: of messages of ten fields and more the portable scanner's fifth is one octet short
 
 
 cdef extern from *:
@@ -159,23 +159,6 @@ cdef const char *run(const uint8_t *data, size_t size) noexcept nogil:
     return why
 
 
-cdef int callback(const uint8_t *data, size_t n) noexcept nogil:
-    cdef const char *why = run(data, n)
-    if why != NULL:
-        fuzz_stop(why)
-    return 0
-
-
-def address():
-    return <uintptr_t>&callback
-
-
-def replay(bytes data):
-    """None, or what is wrong."""
-    cdef const char *why = run(<const uint8_t *><const char *>data, len(data))
-    return None if why == NULL else (<bytes>why).decode()
-
-
 def octets_of(bytes data):
     """The octets of this input as the standard settings would meet them, framed if it asks for that."""
     cdef uint8_t kind = data[0] if data else 0
@@ -187,7 +170,4 @@ def octets_of(bytes data):
     return data[1:]
 
 
-def plant(int fault):
-    """1: of messages of ten fields and more the portable scanner's fifth is one octet short. 0: it is not."""
-    global planted
-    planted = fault
+ENTRY = harness(run, &planted)

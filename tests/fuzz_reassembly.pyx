@@ -1,10 +1,10 @@
 """Fuzzed: the reassembler, against an octet-by-octet account of which numbers have come and what they were."""
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fuzz_input cimport fuzz_input, fuzz_octet, fuzz_stop, left, take8, take16, take_near
+from fuzz_input cimport fuzz_input, fuzz_octet, harness, left, take8, take16, take_near
 from stack.reassembly cimport *
 
 cdef enum:
@@ -23,7 +23,7 @@ cdef struct account:
     uint8_t value[131072]
 
 cdef account book
-cdef int planted = 0
+cdef int planted = 0    # 1: with octets in order and just three ranges something is said to be wrong
 
 
 cdef uint32_t runs(const account *a, uint32_t *first, uint32_t *last) noexcept nogil:
@@ -180,24 +180,4 @@ cdef const char *run(const uint8_t *data, size_t size) noexcept nogil:
     return why
 
 
-cdef int callback(const uint8_t *data, size_t n) noexcept nogil:
-    cdef const char *why = run(data, n)
-    if why != NULL:
-        fuzz_stop(why)
-    return 0
-
-
-def address():
-    return <uintptr_t>&callback
-
-
-def replay(bytes data):
-    """None, or what is wrong."""
-    cdef const char *why = run(<const uint8_t *><const char *>data, len(data))
-    return None if why == NULL else (<bytes>why).decode()
-
-
-def plant(int fault):
-    """1: with octets in order and just three ranges something is said to be wrong. 0: nothing is."""
-    global planted
-    planted = fault
+ENTRY = harness(run, &planted)

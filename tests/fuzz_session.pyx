@@ -5,7 +5,7 @@ Whatever the session sends must be one whole message under the next number (or m
 application must be the number that is due, numbers never go back but by a reset, and nothing may be due for ever.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
 
@@ -73,7 +73,7 @@ cdef struct world:
     uint32_t n
 
 cdef world w
-cdef int planted = 0
+cdef int planted = 0    # 1: an ExecutionReport is never in turn
 
 
 cdef void wrong(const char *why) noexcept nogil:
@@ -339,28 +339,8 @@ cdef const char *run(const uint8_t *data, size_t size) noexcept nogil:
     return w.why
 
 
-cdef int callback(const uint8_t *data, size_t n) noexcept nogil:
-    cdef const char *why = run(data, n)
-    if why != NULL:
-        fuzz_stop(why)
-    return 0
-
-
-def address():
-    return <uintptr_t>&callback
-
-
-def replay(bytes data):
-    """None, or what is wrong."""
-    cdef const char *why = run(<const uint8_t *><const char *>data, len(data))
-    return None if why == NULL else (<bytes>why).decode()
-
-
-def plant(int fault):
-    """1: an ExecutionReport is never in turn. 0: it may be."""
-    global planted
-    planted = fault
-
-
 if not fix_msg_alloc(&w.m, 0):
     raise MemoryError("a message's fields")
+
+
+ENTRY = harness(run, &planted)

@@ -1,22 +1,21 @@
 """The corpora that coverage-guided fuzzing has gathered (`make fuzz`), replayed without it; here or in a sanitized build."""
 import sys
 
-import compiled
 import fix_oracle
 import pytest
 
 import fix  # noqa: F401
 from tests.fuzz import corpus
+from tests.fuzz.harness import Harness
 
 scanner = sys.modules["fix.parse"]
 
 
 @pytest.fixture(params=corpus.TARGETS)
 def harness(request):
-    module = compiled.module(f"fuzz_{request.param}")
-    module.target = request.param
-    yield module
-    module.plant(0)
+    harness = Harness(request.param)
+    yield harness
+    harness.plant(0)
 
 
 def test_the_corpus_finds_nothing_wrong(harness):
@@ -33,9 +32,9 @@ def test_a_planted_fault_is_found(harness):
 
 def test_the_independent_parser_agrees_about_the_corpus():
     """The harness compares the scanners with one another; here with plain Python, straight from the standard."""
-    harness, compared = compiled.module("fuzz_parse"), 0
+    octets_of, compared = Harness("parse").module.octets_of, 0
     for x in corpus.load("parse"):
-        data = harness.octets_of(x)
+        data = octets_of(x)
         if data:
             compared += 1
             assert scanner.verdict(data) == fix_oracle.parse(data), data

@@ -66,8 +66,8 @@ def build():
 def inner(target, plant, arguments):
     """In the process with libFuzzer in it: the harness is loaded, and libFuzzer takes over."""
     os.environ.pop("LD_PRELOAD")                    # not for clang
-    import compiled
-    harness = compiled.module(f"fuzz_{target}")
+    from tests.fuzz.harness import Harness
+    harness = Harness(target)
     harness.plant(plant)
     words = [os.fsencode(os.environ["FIXWIRE_FUZZER"]), *map(os.fsencode, arguments)]
     argv = (ctypes.c_char_p * (len(words) + 1))(*words, None)
@@ -75,7 +75,7 @@ def inner(target, plant, arguments):
     run.argtypes = [ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.POINTER(ctypes.c_char_p)), ctypes.c_void_p]
     count = ctypes.c_int(len(words))
     at = ctypes.cast(argv, ctypes.POINTER(ctypes.c_char_p))
-    return run(ctypes.byref(count), ctypes.byref(at), harness.address())
+    return run(ctypes.byref(count), ctypes.byref(at), harness.callback)
 
 
 def clean(env):
