@@ -95,13 +95,16 @@ cdef tcb *tcp_connect(netif *nif, uint32_t dst, uint16_t dport, uint16_t sport, 
         again = True
         t.counters.time_wait_reused += 1
         tcp_end(c, 0, now_ns)
-        c = tcp_lookup(t, nif.addr, dst, ports)     # whoever was told may have connected first
+        c = NULL                                    # whoever was told may have connected first: tcb_take looks
     if sport == 0 or c != NULL:
         t.counters.no_port += 1
         return NULL
     c = tcb_take(t, nif.addr, dst, ports, o, True, now_ns)
     if c == NULL:
-        t.counters.no_slot += 1
+        if tcp_lookup(t, nif.addr, dst, ports) != NULL:
+            t.counters.no_port += 1
+        else:
+            t.counters.no_slot += 1
         return NULL
     if sink != NULL:
         c.sink = sink[0]

@@ -264,7 +264,7 @@ cdef int tcp_reset_arrives(tcb *c, const tcp_seg *seg, uint64_t now_ns) noexcept
     return TCP_RX_ACCEPTED
 
 
-cdef int tcp_syn_in_time_wait(tcb *c, const ipv4_hdr *ip, const tcp_seg *seg, const tcp_opt *opt,
+cdef int tcp_syn_in_time_wait(tcb *c, const ipv4_hdr *ip, tcp_seg *seg, const tcp_opt *opt,
                               uint64_t now_ns) noexcept nogil:
     """RFC 6191: a new incarnation, if it is certainly new: a later timestamp, or a SYN beyond all old numbers."""
     cdef tcp_table *t = c.table
@@ -274,6 +274,9 @@ cdef int tcp_syn_in_time_wait(tcb *c, const ipv4_hdr *ip, const tcp_seg *seg, co
                       or seq_gt(seg.seq, c.rcv_nxt)):
         t.counters.time_wait_reused += 1
         tcp_end(c, 0, now_ns)
+        c = tcp_lookup(t, ip.destination, ip.source, ports)
+        if c != NULL:                               # whoever was told has connected: both sides open at once
+            return tcp_segment_arrives(c, ip, seg, now_ns)
         return tcp_passive_open(t, l, ip, seg, ports, floor_, now_ns)
     tcp_challenge_ack(c, now_ns)
     return TCP_RX_CHALLENGED

@@ -11,7 +11,7 @@ from .seqnum cimport seq_gt
 from .tcb cimport *
 from .tcp_output cimport tcp_header_make, tcp_output, tcp_reply_cookie, tcp_reply_rst, tcp_send_rst, tcp_send_syn
 from .tcp_recovery cimport tcp_congestion_start, tcp_rtt_sample
-from .tcp_table cimport tcb_take, tcp_end, tcp_listener_find, tcp_set_state, tcp_tell
+from .tcp_table cimport tcb_take, tcp_end, tcp_listener_find, tcp_lookup, tcp_set_state, tcp_tell
 from .tcp_text cimport tcp_text_and_fin
 from .timer cimport NEVER, timer_by
 from .wire.ipv4 cimport ipv4_hdr
@@ -55,6 +55,8 @@ cdef int tcp_passive_open(tcp_table *t, tcp_listener *l, const ipv4_hdr *ip, con
     if l.half_open < most:
         c = tcb_take(t, ip.destination, ip.source, ports, &l.opt, False, now_ns)
     if c == NULL:
+        if tcp_lookup(t, ip.destination, ip.source, ports) != NULL:
+            return TCP_RX_NO_SLOT                   # connected while a slot was made: the peer sends its SYN again
         if not l.opt.syn_cookies:
             return TCP_RX_BACKLOG if l.half_open >= most else TCP_RX_NO_SLOT
         t.cookie_ns = now_ns

@@ -11,7 +11,7 @@ cdef tcp_table *tcp_table_new(netif *nif, uint32_t connections, uint32_t rcv_buf
 cdef void tcp_table_free(tcp_table *t) noexcept nogil
 
 # A slot for this 4-tuple, in the table, CLOSED, with the sink still empty; NULL: none free (the oldest TIME-WAIT is given
-# up first).
+# up first), or who was told of that connected with this 4-tuple.
 cdef tcb *tcb_take(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint32_t ports, const tcp_options *o,
                    bint certain, uint64_t now_ns) noexcept nogil
 cdef void tcp_set_state(tcb *c, int state) noexcept nogil

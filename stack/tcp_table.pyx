@@ -174,26 +174,16 @@ cdef void tcp_table_free(tcp_table *t) noexcept nogil:
     free(t)
 
 
-cdef tcb *oldest_time_wait(tcp_table *t) noexcept nogil:
+cdef tcb *oldest(tcp_table *t, int state) noexcept nogil:
+    """The connection in TIME-WAIT, or the passive open in SYN-RECEIVED, that began longest ago and can be given up at once."""
     cdef tcb *c
     cdef tcb *found = NULL
     cdef uint32_t i
     for i in range(t.connections):
         c = <tcb *>(t.slots + <uint64_t>i * t.slot_size)
-        if c.state == TCP_TIME_WAIT and not c.in_upcall and (found == NULL or c.wait_at_ns < found.wait_at_ns):
-            found = c
-    return found
-
-
-cdef tcb *oldest_half_open(tcp_table *t) noexcept nogil:
-    """The passive open that has waited longest for its ACK and can be given up at once."""
-    cdef tcb *c
-    cdef tcb *found = NULL
-    cdef uint32_t i
-    for i in range(t.connections):
-        c = <tcb *>(t.slots + <uint64_t>i * t.slot_size)
-        if (c.state == TCP_SYN_RECEIVED and c.passive and not c.in_upcall and not c.on_lists
-                and (found == NULL or c.opened_ns < found.opened_ns)):
+        if c.state != state or c.in_upcall or (state == TCP_SYN_RECEIVED and (not c.passive or c.on_lists)):
+            continue
+        if found == NULL or (c.wait_at_ns < found.wait_at_ns if state == TCP_TIME_WAIT else c.opened_ns < found.opened_ns):
             found = c
     return found
 
@@ -217,25 +207,26 @@ cdef void reap_now(tcb *c) noexcept nogil:
 
 cdef tcb *tcb_take(tcp_table *t, uint32_t local_addr, uint32_t remote_addr, uint32_t ports, const tcp_options *o,
                    bint certain, uint64_t now_ns) noexcept nogil:
-    """A slot for this 4-tuple, in the table and CLOSED, with an empty sink; NULL if none is free.
+    """A slot for this 4-tuple, in the table and CLOSED, with an empty sink; NULL if none is free, or somebody has it now.
 
-    The oldest connection in TIME-WAIT is given up before that: its peer has had the longest time to go. Then, if the new
-    one is `certain` (ours, or a cookie came back), the oldest half-open one: its SYN may be forged (RFC 4987 section 3.4).
+    The oldest connection in TIME-WAIT is given up before that: its peer has had the longest time to go. Whoever is told of
+    its end may connect in that call, with this very 4-tuple too. Then, if the new one is `certain` (ours, or a cookie came
+    back), the oldest half-open one: its SYN may be forged (RFC 4987 section 3.4).
     """
     cdef tcb *c
     cdef uint32_t h
     if t.free_slots == NULL and t.time_waiting:
-        c = oldest_time_wait(t)
+        c = oldest(t, TCP_TIME_WAIT)
         if c != NULL:
             t.counters.time_wait_recycled += 1
             tcp_end(c, 0, now_ns)
             reap_now(c)
     if t.free_slots == NULL and certain:
-        c = oldest_half_open(t)
+        c = oldest(t, TCP_SYN_RECEIVED)
         if c != NULL:
             tcp_end(c, 0, now_ns)
             reap_now(c)
-    if t.free_slots == NULL:
+    if t.free_slots == NULL or tcp_lookup(t, local_addr, remote_addr, ports) != NULL:
         return NULL
     c = t.free_slots
     t.free_slots = c.next_free

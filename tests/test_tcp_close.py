@@ -1,6 +1,6 @@
 """Closing a connection: FIN, RST, TIME-WAIT (RFC 9293 sections 3.6, 3.10.4, 3.10.5, 3.10.7.4; RFC 6191)."""
 import pytest
-from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, SYN, US, S, mss, ts
+from segments import ACK, FIN, MS, MSS, PEER, PSH, RST, SYN, US, S, drain, mss, ts
 
 from stack import TcpError
 
@@ -334,6 +334,67 @@ def test_the_oldest_time_wait_gives_way_when_slots_run_out(make_link):
     assert link.conn.state == "TIME-WAIT"
     assert link.stack.connect("10.0.0.2", 81).state == "SYN-SENT"
     assert link.counted()["time_wait_recycled"] == 1
+
+
+def test_one_connection_where_a_new_syn_in_time_wait_and_the_closed_event_meet(link):
+    """Whoever hears that the old incarnation is gone connects; the SYN that ended it is then that connection's."""
+    in_time_wait(link)
+    inner = []
+    link.conn.on_event = lambda conn, name: inner.append(link.stack.connect("10.0.0.2", 80, local_port=50000))
+    link.rx(SYN, seq=PEER + 1000, opts=mss(MSS))
+    syn, answer = drain(link)
+    assert (syn.flags, answer.flags, answer.seq, answer.ack) == (SYN, SYN | ACK, syn.seq, (PEER + 1001) % 2**32)
+    link.iss = syn.seq
+    link.rx(ACK, seq=PEER + 1001, ack=US + 1)
+    assert link.stack.connections == inner and inner[0].state == "ESTABLISHED"
+
+
+def all_in_time_wait(link, inner):
+    """Two slots in TIME-WAIT; when the older is given up, `inner` gets a connection of 10.0.0.2:80 and our port 50000."""
+    link.now = 10 * S
+    for port in (50001, 50002):
+        conn = link.stack.connect("10.0.0.2", 80, local_port=port, now_ns=link.now)
+        iss = link.sent().seq
+        link.rx(SYN | ACK, seq=PEER, ack=iss + 1, opts=mss(MSS), dport=port)
+        conn.close()
+        link.rx(FIN | ACK, seq=PEER + 1, ack=iss + 2, dport=port)
+        assert conn.state == "TIME-WAIT"
+        link.wait(S)
+        drain(link)
+    first = link.stack.connections[0]
+    first.on_event = lambda conn, name: inner.append(link.stack.connect("10.0.0.2", 80, local_port=50000))
+    return link
+
+
+def test_one_connection_where_the_closed_event_of_a_recycled_time_wait_connects_too(make_link):
+    inner = []
+    link = all_in_time_wait(make_link(connections=2), inner)
+    with pytest.raises(TcpError, match="no connection to 10.0.0.2:80"):
+        link.stack.connect("10.0.0.2", 80, local_port=50000)
+    link.step()
+    assert [c for c in link.stack.connections if c.state == "SYN-SENT"] == inner and len(drain(link)) == 1
+    assert link.counted()["no_port"] == 1 and link.counted()["connections"] == 1
+
+
+def test_a_syn_for_which_a_slot_was_recycled_meets_the_connection_made_meanwhile(make_link):
+    inner = []
+    link = all_in_time_wait(make_link(connections=2), inner)
+    link.stack.listen(50000)
+    link.rx(SYN, seq=PEER, opts=mss(MSS))
+    syn, = drain(link)
+    assert syn.flags == SYN and link.stack.connections == inner and link.counted()["rx_no_slot"] == 1
+    link.rx(SYN, seq=PEER, opts=mss(MSS))               # again, since nothing answered
+    assert [s.flags for s in drain(link)] == [SYN | ACK] and inner[0].state == "SYN-RECEIVED"
+
+
+def test_a_cookie_for_which_a_slot_was_recycled_meets_the_connection_made_meanwhile(make_link):
+    inner = []
+    link = all_in_time_wait(make_link(connections=2), inner)
+    link.stack.listen(50000, backlog=0)
+    link.rx(SYN, seq=PEER, opts=mss(MSS))
+    cookie, = drain(link)
+    link.rx(ACK, seq=PEER + 1, ack=cookie.seq + 1)
+    assert link.stack.connections == inner and link.counted()["rx_no_slot"] == 1
 
 
 def test_time_wait_with_timestamps_reopens_on_a_later_timestamp(make_link):
