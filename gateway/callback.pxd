@@ -9,4 +9,6 @@ cdef class CallbackStrategy(Strategy):
     cdef void *reject_fn
     cdef void *timer_fn
     cdef void *may_resend_fn
+    cdef void *verdict_fn
+    cdef void *lost_fn
     cdef object keep

@@ -6,19 +6,21 @@ from fix.session cimport fix_session
 
 from gateway.slab cimport ENGINE_STOP, flag_set, slot
 from gateway.strategy cimport (
-    Strategy, order, order_cancel, order_init, order_new, order_replace)
+    Strategy, order, order_cancel, order_init, order_new, order_replace, order_token)
 
 ctypedef void (*message_fn)(void *ctx, void *session, void *msg, uint64_t now_ns) noexcept nogil
 ctypedef void (*session_fn)(void *ctx, void *session, uint64_t now_ns) noexcept nogil
 ctypedef int (*resend_fn)(void *ctx, void *session, void *msg, uint64_t now_ns) noexcept nogil
 ctypedef void (*timer_fn)(void *ctx, uint64_t now_ns) noexcept nogil
+ctypedef void (*verdict_fn)(void *ctx, void *session, uint64_t token, int verdict, uint64_t now_ns) noexcept nogil
+ctypedef void (*lost_fn)(void *ctx, uint64_t count, uint64_t now_ns) noexcept nogil
 
 
 cdef class CallbackStrategy(Strategy):
     """See gateway/strategy.pyi."""
 
     def __init__(self, size_t on_message, *, size_t ctx=0, size_t on_logon=0, size_t on_logout=0, size_t on_reject=0,
-                 size_t on_timer=0, size_t may_resend=0, object keep=None):
+                 size_t on_timer=0, size_t may_resend=0, size_t on_verdict=0, size_t on_lost=0, object keep=None):
         super().__init__()
         self.ctx = <void *>ctx
         self.message_fn = <void *>on_message
@@ -27,6 +29,8 @@ cdef class CallbackStrategy(Strategy):
         self.reject_fn = <void *>on_reject
         self.timer_fn = <void *>on_timer
         self.may_resend_fn = <void *>may_resend
+        self.verdict_fn = <void *>on_verdict
+        self.lost_fn = <void *>on_lost
         self.keep = keep
 
     cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
@@ -52,6 +56,14 @@ cdef class CallbackStrategy(Strategy):
     cdef bint may_resend(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
         return self.may_resend_fn == NULL or (<resend_fn>self.may_resend_fn)(self.ctx, s, m, now_ns) != 0
 
+    cdef void on_verdict(self, fix_session *s, uint64_t token, int verdict, uint64_t now_ns) noexcept nogil:
+        if self.verdict_fn != NULL:
+            (<verdict_fn>self.verdict_fn)(self.ctx, s, token, verdict, now_ns)
+
+    cdef void on_lost(self, uint64_t count, uint64_t now_ns) noexcept nogil:
+        if self.lost_fn != NULL:
+            (<lost_fn>self.lost_fn)(self.ctx, count, now_ns)
+
 
 # -- what they may call
 
@@ -71,6 +83,7 @@ cdef extern from "fixwire.h":
         int (*msg_price_e8)(const void *msg, uint32_t tag, int64_t *value) noexcept nogil
         const char *(*msg_text)(const void *msg, uint32_t tag, uint32_t *n) noexcept nogil
         void (*stop)(void *session) noexcept nogil
+        uint64_t (*last_token)(const void *session) noexcept nogil
 
 
 cdef int api_order_new(void *session, fixwire_order *o, uint64_t now_ns) noexcept nogil:
@@ -123,8 +136,12 @@ cdef void api_stop(void *session) noexcept nogil:
     flag_set((<slot *>(<fix_session *>session).user).e, ENGINE_STOP)
 
 
+cdef uint64_t api_last_token(const void *session) noexcept nogil:
+    return order_token(<const fix_session *>session)
+
+
 cdef fixwire_api table
-table.version = 1
+table.version = 2
 table.order_size = sizeof(order)
 table.order_new = api_order_new
 table.order_replace = api_order_replace
@@ -135,6 +152,7 @@ table.msg_int = api_msg_int
 table.msg_price_e8 = api_msg_price_e8
 table.msg_text = api_msg_text
 table.stop = api_stop
+table.last_token = api_last_token
 assert sizeof(order) == sizeof(fixwire_order), "gateway/fixwire.h and gateway/strategy.pxd disagree about an order"
 
 
@@ -153,4 +171,5 @@ def api():
         "msg_price_e8": c.CFUNCTYPE(c.c_int, msg, c.c_uint32, out)(<size_t>table.msg_price_e8),
         "msg_text": c.CFUNCTYPE(c.c_void_p, msg, c.c_uint32, out)(<size_t>table.msg_text),
         "stop": c.CFUNCTYPE(None, session)(<size_t>table.stop),
+        "last_token": c.CFUNCTYPE(c.c_uint64, session)(<size_t>table.last_token),
     }

@@ -30,7 +30,7 @@ typedef struct fixwire_order {
 } fixwire_order;
 
 typedef struct fixwire_api {
-    uint32_t version;               /* 1 */
+    uint32_t version;               /* 2; what is here stays where it is, more may follow */
     uint32_t order_size;            /* sizeof(fixwire_order), to be compared */
     int (*order_new)(void *session, fixwire_order *o, uint64_t now_ns);         /* -> fixwire_verdict */
     int (*order_replace)(void *session, fixwire_order *o, uint64_t now_ns);
@@ -43,5 +43,7 @@ typedef struct fixwire_api {
     int (*msg_price_e8)(const void *msg, uint32_t tag, int64_t *value);
     const char *(*msg_text)(const void *msg, uint32_t tag, uint32_t *n);        /* NULL: not there; not terminated */
     void (*stop)(void *session);                                                /* begin the gateway's shutdown */
+    /* since 2: of the last order sent here, which on_verdict will name; in a process of its own only, else 0 */
+    uint64_t (*last_token)(const void *session);
 } fixwire_api;
 #endif

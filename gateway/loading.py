@@ -7,7 +7,8 @@ from gateway.cli import Mistake
 
 
 def load_strategy(spec: str, beside: str = ".") -> Any:
-    """The strategy `spec` names: a class is called without arguments, anything else is taken as it is.
+    """The strategy `spec` names: a class, or a function that makes one, is called without arguments, an object is
+    taken as it is.
 
     Modules are looked for in the directory `beside` first, then where Python looks. Mistake says in one sentence what
     is wrong, an exception raised while the module or the strategy is made included, with its file and line.
@@ -23,7 +24,7 @@ def load_strategy(spec: str, beside: str = ".") -> Any:
         found = getattr(loaded, name, None)
         if found is None:
             raise Mistake(f"strategy {spec!r}: {module} has no {name}{_near(name, loaded)}")
-        return found() if isinstance(found, type) else found
+        return found() if isinstance(found, type) or (callable(found) and not hasattr(found, "on_message")) else found
     except Mistake:
         raise
     except Exception as e:

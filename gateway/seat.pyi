@@ -13,11 +13,12 @@ IDLE: tuple[str, ...]
 class Seat:
     """Seat("desk.maker", Maker()).run(): what `fixwire strategy run module:Maker --connect desk.maker` does.
 
-    The strategy is any that Engine.add_strategy takes, and is called as there; `engine` is this object, with `sessions`,
-    `now_ns` and `stop()`. An order method returns SENT (0) when the order is in the channel, WOULD_BLOCK when the channel
-    is full; the gateway's verdict comes as on_verdict(session, token, verdict), token being session.last_token after the
-    order. on_lost(count): that many events came faster than they were read. After a restart the first events are those that
-    the incarnation before had not handled to the end; the one in hand comes twice, `number` tells.
+    The strategy is any that Engine.add_strategy takes, native ones included, and is called as there; `engine` is this
+    object, with `sessions`, `now_ns` and `stop()`. An order method returns SENT (0) when the order is in the channel,
+    WOULD_BLOCK when the channel is full; the gateway's verdict comes as on_verdict(session, token, verdict), token being
+    session.last_token after the order. on_lost(count): that many events came faster than they were read. After a restart
+    the first events are those that the incarnation before had not handled to the end; the one in hand comes twice, `number`
+    tells.
 
     idle      what `run` does when nothing comes: "spin", "yield" or "sleep" (50 us)
     on_error  after an exception of a callback: "continue", "disable" it, or "stop" (run() raises it)

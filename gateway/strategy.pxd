@@ -17,12 +17,16 @@ from fix.session cimport fix_session
 from gateway.order cimport (
     BAD_ORDER, NOT_LOGGED_ON, REFUSED, RISK_KILLED, RISK_NOTIONAL, RISK_OPEN, RISK_PRICE, RISK_QTY, RISK_RATE, SENT, TOO_LONG,
     WOULD_BLOCK, order, order_init, order_verdict)
+from gateway.outside cimport DUPLICATE, MALFORMED, NOT_YOURS, NO_SESSION, STALE, TOO_MANY_OPEN, outside_verdict
 from gateway.slab cimport engine, slot, strategy_slot
 
 # -> order_verdict. Inside a callback or between steps, in the engine's thread. The GIL is neither needed nor given up.
 cdef int order_new(fix_session *s, order *o, uint64_t now_ns) noexcept nogil
 cdef int order_replace(fix_session *s, order *o, uint64_t now_ns) noexcept nogil
 cdef int order_cancel(fix_session *s, order *o, uint64_t now_ns) noexcept nogil
+# In a process of its own (gateway/seat): the number of the last order on its way to the gateway, for on_verdict. Else 0.
+cdef inline uint64_t order_token(const fix_session *s) noexcept nogil:
+    return (<slot *>s.user).token
 # What session_begin or session_end gave as refusal -> order_verdict.
 cdef int order_refused(slot *g, uint32_t refusal) noexcept nogil
 

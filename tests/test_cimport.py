@@ -32,6 +32,11 @@ def test_it_trades_as_the_python_class_does(built):
     assert sent_by(Follower()) == sent_by(python_follower())
 
 
+def test_it_trades_in_a_process_of_its_own(built, tmp_path):
+    from test_gateway_outside_native import check, traded
+    check(traded(tmp_path, "follower:Follower", built))
+
+
 def test_what_users_may_cimport_compiles(tmp_path):
     (tmp_path / "all.pyx").write_text("""
 # cython: language_level=3
@@ -46,7 +51,7 @@ from fix.message cimport fix_find, fix_msg
 from fix.digits cimport fix_digits_int
 from fix.encode cimport fix_put_str, fix_writer
 from fix.tags cimport *
-from gateway.strategy cimport Strategy, order, order_new
+from gateway.strategy cimport STALE, Strategy, order, order_new, order_token
 cdef class Nothing(Strategy):
     pass
 """)

@@ -4,11 +4,12 @@ from libc.stdint cimport int64_t, uint64_t
 
 from fix.message cimport fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8
 from fix.session cimport fix_session
-from gateway.strategy cimport Strategy, order, order_init, order_new
+from gateway.strategy cimport SENT, Strategy, order, order_init, order_new
 
 
 cdef class Follower(Strategy):
     cdef int64_t last_e8
+    cdef readonly uint64_t refused
 
     cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
         cdef order o
@@ -27,5 +28,8 @@ cdef class Follower(Strategy):
             o.Side = b'1' if price_e8 < self.last_e8 else b'2'
             o.OrderQty = size
             o.Price_e8 = price_e8
-            order_new(s, &o, now_ns)
+            self.refused += order_new(s, &o, now_ns) != SENT
         self.last_e8 = price_e8
+
+    cdef void on_verdict(self, fix_session *s, uint64_t token, int verdict, uint64_t now_ns) noexcept nogil:
+        self.refused += verdict != SENT                     # in a process of its own: the gateway's word comes later
