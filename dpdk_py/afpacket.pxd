@@ -22,6 +22,7 @@ cdef struct afpacket_state:
     # what the bursts note for the Python side to say
     uint32_t oversize_len       # the longest GSO frame seen
     int tx_errno                # of the last frame the kernel refused
+    char[16] name               # of the interface, for ioctl
 
 cdef class AfPacketDevice(Device):
     cdef afpacket_state state

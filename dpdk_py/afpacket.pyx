@@ -20,7 +20,7 @@ from dpdk_py.device cimport (
     DEVICE_RX_CSUM, FRAME_HEADROOM, FRAME_RX_L4_GOOD, FRAME_RX_PARTIAL, FRAME_RX_VLAN, FRAME_SLACK, FRAME_TS_NONE,
     FRAME_TS_REALTIME, device, device_ops, frame,
 )
-from libc.errno cimport EAGAIN, EINTR
+from libc.errno cimport EAGAIN, EINTR, ENOBUFS
 from libc.errno cimport errno as c_errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -81,6 +81,20 @@ cdef extern from *:
     size_t SLL_OFFSET "FW_SLL_OFFSET"
     uint32_t status_load "fw_status_load"(const uint32_t *p) noexcept nogil
     void status_store "fw_status_store"(uint32_t *p, uint32_t x) noexcept nogil
+
+cdef extern from *:
+    """
+    #include <net/if.h>
+    #include <string.h>
+    #include <sys/ioctl.h>
+    static int fw_running(int fd, const char *name) {
+        struct ifreq r;
+        memset(&r, 0, sizeof r);
+        memcpy(r.ifr_name, name, IFNAMSIZ);
+        return ioctl(fd, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & IFF_RUNNING) != 0;
+    }
+    """
+    bint running "fw_running"(int fd, const char *name) noexcept nogil     # the interface of that name is up and has a carrier
 
 cdef enum:
     ETHERNET_HLEN = 14
@@ -179,19 +193,22 @@ cdef inline bint acceptable(device *d, afpacket_state *s, tpacket2_hdr *h) noexc
 
 
 cdef int afpacket_tx_burst(device *d, frame *frames, int n, uint64_t now_ns) noexcept nogil:
-    """One send() a frame. The kernel's refusals for good (too long, link down) are losses; EAGAIN is a full queue."""
+    """One send() a frame. The kernel's refusals for good (too long, link down) are losses. EAGAIN is a full socket, ENOBUFS a
+    full queue of the interface: the frame has not left and stays the caller's. But ENOBUFS is said without a carrier too, and
+    that may last: then it is a loss, which has a timer in TCP."""
     cdef afpacket_state *s = <afpacket_state *>d.self
     cdef ssize_t sent
-    cdef int i
+    cdef int i, refused
     for i in range(n):
         sent = send(s.fd, frames[i].data, frames[i].len, MSG_DONTWAIT)
         while sent < 0 and c_errno == EINTR:
             sent = send(s.fd, frames[i].data, frames[i].len, MSG_DONTWAIT)
         if sent < 0:
-            if c_errno == EAGAIN:
+            refused = c_errno
+            if refused == EAGAIN or (refused == ENOBUFS and running(s.fd, s.name)):
                 d.stats.tx_full += n - i
                 return i
-            s.tx_errno = c_errno
+            s.tx_errno = refused
             d.stats.tx_errors += 1
         else:
             d.stats.tx_frames += 1
@@ -304,6 +321,7 @@ cdef class AfPacketDevice(Device):
         self.groups = frozenset()
 
     def __init__(self, interface, *, int ring=1024, int buffers=1024, bint promiscuous=False, multicast=()):
+        cdef bytes name
         if self.interface is not None:
             raise TypeError("an AfPacketDevice is opened once")
         self.interface = os.fsdecode(interface)
@@ -322,6 +340,8 @@ cdef class AfPacketDevice(Device):
         except OSError as error:
             raise refused(self.interface, error, "opening a packet socket") from None
         self.state.fd = sock.fileno()
+        name = os.fsencode(self.interface)              # it is an interface's: shorter than IFNAMSIZ
+        memcpy(self.state.name, <const char *>name, len(name) + 1)
         try:
             self.configure(sock, promiscuous)
             self.open_ring(ring)

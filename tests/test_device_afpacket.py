@@ -190,6 +190,51 @@ def refusals(name):
             return [counted, d.free_buffers, str(error)]
 
 
+def full_queue(name):
+    """The queue of the interface is full, then it is not: [taken, counters, free buffers] each time. The socket does not
+    bypass the queueing discipline here."""
+    import dpdk_py.afpacket
+    dpdk_py.afpacket.PACKET_QDISC_BYPASS = 250
+    seen = []
+    with AfPacketDevice(name, buffers=4) as d:
+        for _ in range(2):
+            taken = sum(d.tx(numbered(i, 1000)) for i in range(20))
+            seen.append([taken, {k: v for k, v in d.stats().items() if k.startswith("tx_")}, d.free_buffers])
+            print("tried", flush=True)
+            sys.stdin.readline()
+    return seen
+
+
+def syn_through_a_full_queue(name):
+    """A stack connects while the queue is full, and again steps at the same time when it is not."""
+    import dpdk_py.afpacket
+    from stack import Stack
+    dpdk_py.afpacket.PACKET_QDISC_BYPASS = 250
+    with AfPacketDevice(name) as d, Stack(d, f"{netns.US_IP}/24", seed=1, announce=False) as stack:
+        stack.net.add_neighbor(netns.PEER_IP, PEER)
+        for _ in range(100):
+            d.tx(numbered(0))
+        sent = d.stats()["tx_frames"]
+        stack.connect(netns.PEER_IP, 7777, now_ns=0)
+        seen = [[stack.counters()[k] for k in ("tx_syn", "refused_below", "segments_out")]]
+        print("tried", flush=True)
+        sys.stdin.readline()
+        stack.step(0)
+        k = stack.counters()
+        return [*seen, [k["tx_syn"], k["segments_out"]], d.stats()["tx_frames"] - sent, d.stats()["tx_errors"]]
+
+
+def carrier_lost(name):
+    """Frames for a link whose other end is down."""
+    with AfPacketDevice(name, buffers=4) as d:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        while d.link_up:
+            pass
+        taken = [d.tx(numbered(i)) for i in range(10)]
+        return [taken, d.stats()["tx_errors"], d.stats()["tx_full"], d.tx_error, d.free_buffers]
+
+
 def opening(name):
     """What is said when it cannot be opened."""
     said = []
@@ -413,6 +458,46 @@ def test_what_the_kernel_refuses_is_counted_with_its_reason(link):
     counted, free, too_long = link.us.call(refusals, link.us.ifname)
     assert counted == [[1, "Invalid argument"], [2, "Message too long"], [2, "Message too long"]]
     assert free == 4 and too_long == "a frame of 1519 octets, afpacket:us0 has room for 1518"
+
+
+@pytest.fixture
+def throttled(link):
+    """Our end's queue takes three frames of 1,000 octets and passes on none."""
+    link.us.sh(f"tc qdisc add dev {link.us.ifname} root tbf rate 8bit burst 1100 limit 3300")
+
+    def free():
+        link.us.sh(f"tc qdisc del dev {link.us.ifname} root", check=False)
+    yield free
+    free()
+
+
+def test_a_full_queue_refuses_and_nothing_counts_as_sent(link, throttled):
+    p = link.us.start_call(full_queue, link.us.ifname, ready="tried")
+    throttled()
+    p.write("go\n")
+    p.expect("tried")
+    p.write("go\n")
+    (full, counted, free), (all_, after, _) = netns.result_of(p)
+    assert 0 < full < 20 and free == 4
+    assert counted == {"tx_frames": full, "tx_octets": 1000 * full, "tx_full": 20 - full, "tx_errors": 0}
+    assert all_ == 20 and after["tx_frames"] == full + 20 and after["tx_errors"] == 0
+
+
+def test_what_a_full_queue_refused_is_sent_at_the_next_step_not_after_a_timeout(link, throttled):
+    p = link.us.start_call(syn_through_a_full_queue, link.us.ifname, ready="tried")
+    throttled()
+    p.write("go\n")
+    assert netns.result_of(p) == [[0, 1, 0], [1, 1], 1, 0]
+
+
+def test_without_a_carrier_frames_are_lost_and_counted(link):
+    """As a full queue the kernel says ENOBUFS; but this may last, and what is lost has a timer in TCP."""
+    p = link.us.start_call(carrier_lost, link.us.ifname, ready="ready")
+    link.peer.sh(f"ip link set {link.peer.ifname} down")
+    p.write("go\n")
+    got = netns.result_of(p)
+    link.peer.sh(f"ip link set {link.peer.ifname} up")
+    assert got == [[True] * 10, 10, 0, "No buffer space available", 4]
 
 
 def test_what_cannot_be_opened_says_what_there_is(link):
