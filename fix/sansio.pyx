@@ -112,7 +112,7 @@ cdef uint32_t wire_room(void *ctx) noexcept with gil:
 
 cdef void wire_close(void *ctx, bint abort, uint64_t now_ns) noexcept with gil:
     cdef Session self = <Session>ctx
-    self.closing = True
+    self.closing = self.s.state != FIX_DISCONNECTED     # on_event may have said that it is gone
     if abort:
         self.out.clear()
         self.pending = 0
@@ -275,7 +275,8 @@ cdef class Session:
     HeartBtInt      seconds, 0 = none; an acceptor takes the peer's
     store           a fix.Store, default MemoryStore(); a store outlives sessions, not two of them at once
     clock           a callable giving now_ns where a method is called without it
-    on_event        called with each Event when it happens instead of returning them; it may send
+    on_event        called with each Event when it happens instead of returning them; it may do everything but connected,
+                    receive and poll, which wait for the end of the call it is told by
     send_buffer     octets that may wait in data_to_send before sends are refused
     validator       a fix.Validator: received messages are checked against its dictionary, None: not at all
     schedule        a fix.Schedule: outside its hours the session ends and does not begin; each window begins at number 1
@@ -291,7 +292,8 @@ cdef class Session:
     cdef uint32_t buf_len, buf_cap, need
     cdef list out
     cdef uint32_t pending, send_limit
-    cdef bint closing, inside
+    cdef bint closing
+    cdef uint32_t inside        # calls of on_event that have not returned
     cdef object clock, on_event, raised, schedule
     cdef Validator validator
     cdef object own_data        # its dictionary, if that has data fields that the standard has not
@@ -352,13 +354,12 @@ cdef class Session:
     def connected(self, now_ns=None):
         """The connection is there. An initiator's Logon is then in data_to_send.
 
-        LocalProtocolError inside on_event of receive: that call ends first.
+        LocalProtocolError inside on_event: the call that tells of the old connection ends first.
         """
         cdef uint64_t now = self._now(now_ns)
+        self._not_inside("connected")
         if self.s.state != FIX_DISCONNECTED:
             raise LocalProtocolError(f"connected in state {self.state}")
-        if self.inside:         # octets of the connection before are still being handled
-            raise LocalProtocolError("connected inside on_event of receive")
         self.buf_len = self.need = self.pending = 0
         self.out.clear()
         self.closing = False
@@ -367,16 +368,17 @@ cdef class Session:
         return self._collect()
 
     def receive(self, data, now_ns=None):
-        """Events that these octets, in any pieces, cause; with on_event it is called and the list is empty."""
+        """Events that these octets, in any pieces, cause; with on_event it is called and the list is empty.
+
+        LocalProtocolError before connected and inside on_event.
+        """
         cdef uint64_t now = self._now(now_ns)
         cdef const uint8_t[::1] view = data
         cdef uint32_t used
+        self._not_inside("receive")
         if self.s.state == FIX_DISCONNECTED:
             raise LocalProtocolError("receive before connected")
-        if self.inside:
-            raise LocalProtocolError("receive inside on_event")
         self._append(view)
-        self.inside = True
         while self.buf_len != 0 and self.buf_len >= self.need:
             used = session_input(self.s, self.buf, self.buf_len, now)
             self.need = self.s.need
@@ -384,7 +386,6 @@ cdef class Session:
             memmove(self.buf, self.buf + used, self.buf_len)
             if used == 0 and self.need <= self.buf_len:
                 break
-        self.inside = False
         return self._collect()
 
     def data_to_send(self, limit=None):
@@ -398,8 +399,12 @@ cdef class Session:
         return data
 
     def poll(self, now_ns=None):
-        """Heartbeats, timeouts, the next part of a resend; to be called at deadline_ns, harmless at any time."""
+        """Heartbeats, timeouts, the next part of a resend; to be called at deadline_ns, harmless at any time.
+
+        LocalProtocolError inside on_event.
+        """
         cdef uint64_t now = self._now(now_ns)
+        self._not_inside("poll")
         session_poll(self.s, now)
         return self._collect()
 
@@ -550,6 +555,12 @@ cdef class Session:
             raise TypeError("now_ns is missing: give it, or a clock when the Session is made")
         return self.clock()
 
+    cdef int _not_inside(self, str what) except -1:
+        """What tells an event is in the middle of something: a new connection, octets or time have to wait for its end."""
+        if self.inside:
+            raise LocalProtocolError(f"{what} inside on_event: the call it is told by ends first")
+        return 0
+
     cdef int _look_at_hours(self, uint64_t now) except -1:
         if self.schedule is not None:
             self.window[0], self.window[1] = self.schedule.window(<int64_t>now + self.utc_offset)
@@ -583,11 +594,13 @@ cdef class Session:
         if self.on_event is None:
             self.events.append(event)
             return
+        self.inside += 1
         try:
             self.on_event(self, event)
         except BaseException as error:      # raised where the octets came in; the message counts as delivered
             if self.raised is None:
                 self.raised = error
+        self.inside -= 1
 
     cdef list _collect(self):
         cdef list events = self.events

@@ -395,6 +395,8 @@ cdef class Engine:
             one.mine()
             if one.running:
                 raise RuntimeError("the engine runs already")
+            if one.stepping:
+                raise RuntimeError("run() inside a callback of this engine")
         until = clock_ns() + <uint64_t>(seconds * 1e9) if seconds is not None else ~<uint64_t>0
         signals = signals and threading.current_thread() is threading.main_thread()
         # A spinning engine with Python strategies keeps the GIL and gives it up between two steps every 50 us: taking
@@ -488,6 +490,8 @@ cdef class Engine:
         self.mine()
         if self.running:
             raise RuntimeError("the engine runs; stop() it first")
+        if self.stepping:
+            raise RuntimeError("close() inside a callback of this engine")
         for i in range(self.e.n_slots):
             slot_abort(&self.e.slots[i], self.e.now_ns)
         for session in self.sessions:

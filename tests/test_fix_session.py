@@ -310,19 +310,48 @@ def test_a_callback_may_send_and_raise():
     assert heard.session.next_in == 3 and session.next_in == 2
 
 
-def test_no_new_connection_while_octets_of_the_old_one_are_handled():
+@pytest.mark.parametrize("call, tells", [
+    (lambda peer: peer.sends("35=5|34=2|", "35=0|34=3|"), "LOGOUT"),
+    (lambda peer: peer.passes(100), "ERROR"),                                   # two heartbeat intervals of silence
+    (lambda peer: peer.session.reset(), "RESET"),
+    (lambda peer: peer.session.disconnected(), "DISCONNECT"),
+], ids=["receive", "poll", "reset", "disconnected"])
+@pytest.mark.parametrize("enters", ["connected", "receive", "poll"])
+def test_what_must_wait_for_the_end_of_the_call_that_tells(call, tells, enters):
+    said = []
+
     def again(session, event):
-        if event.name == "LOGOUT":
+        if event.name == tells:
             session.disconnected()
-            session.connected()
+            try:
+                session.receive(b"") if enters == "receive" else getattr(session, enters)()
+            except LocalProtocolError as error:
+                said.append(str(error))
     peer = Peer("acceptor", on_event=again)
     peer.sends("35=A|34=1|98=0|108=30|")
-    with pytest.raises(LocalProtocolError, match="inside on_event"):
-        peer.sends("35=5|34=2|", "35=0|34=3|")
-    assert peer.session.state == "DISCONNECTED"
+    call(peer)
+    assert said == [f"{enters} inside on_event: the call it is told by ends first"]
+    assert peer.session.state == "DISCONNECTED" and not peer.session.close_requested
+    peer.waiting.clear()
     peer.connects()
-    peer.sends("35=A|34=3|98=0|108=30|")
+    peer.sends(f"35=A|34={peer.session.next_in}|98=0|108=30|")
     assert peer.session.established
+
+
+def test_an_exception_of_on_event_is_raised_by_the_outermost_call_alone():
+    went_on = []
+
+    def leaves(session, event):
+        if event.name == "RESET":
+            raise KeyError("strategy")
+        if event.name == "DISCONNECT":
+            session.logout("of no use any more")
+            went_on.append(session.state)
+    peer = Peer("acceptor", on_event=leaves, reset_on_disconnect=True, logged_on=False)
+    peer.sends("35=A|34=1|98=0|108=30|")
+    with pytest.raises(KeyError, match="strategy"):
+        peer.session.disconnected()
+    assert went_on == ["DISCONNECTED"]
 
 
 # --- heartbeats

@@ -164,3 +164,18 @@ def test_a_connection_of_its_own_may_raise_too(caplog):
         assert "ValueError: got b'hello'" in caplog.text
         ask(street)
         assert street.here.logged_on
+
+
+@pytest.mark.parametrize("call", ["step", "run", "close"])
+def test_what_a_callback_may_not_do_to_its_engine(call):
+    """Inside a step the engine cannot take another one, run, or give its memory back."""
+    class Meddling(Quiet):
+        def on_message(self, session, msg):
+            with pytest.raises(RuntimeError, match=rf"{call}\(\) inside a callback of this engine"):
+                getattr(street.gateway, call)()
+            super().on_message(session, msg)
+    meddling = Meddling()
+    with Street(meddling) as street:
+        street.settle()
+        ask(street, 2)
+        assert meddling.told == ["logon", "V", "V"] and street.strategy.errors == 0 and street.here.logged_on
