@@ -7,13 +7,34 @@ from gateway.strategy import Strategy
 
 @disjoint_base
 class SimulatedExchange(Strategy):
-    """Fills every NewOrderSingle(D) at its price with one ExecutionReport(8), and checks that they are distinct."""
+    """Fills every NewOrderSingle(D) at its price with one ExecutionReport(8), and checks that they are distinct.
+
+    With prices of a market, bid_e8 and ask_e8, only what crosses them is filled: a buy at ask_e8 or above, any other at
+    bid_e8 or below. The others rest, are acknowledged (OrdStatus new), and stay until an OrderCancelRequest(F) names them:
+    pending cancel, canceled. OrderCancelReject(9) says of the others whether they were done or are unknown. 4,096 orders
+    can rest, a further one is rejected. ClOrdIDs are numbers. No replacing.
+    """
+    def __init__(self, *, bid_e8: int = 0, ask_e8: int = 0) -> None: ...
     @property
     def orders(self) -> int: ...
     @property
-    def cancels(self) -> int: ...           # OrderCancelRequest(F)s, each answered as too late
+    def filled(self) -> int: ...
     @property
-    def refused(self) -> int: ...           # fills that could not be sent
+    def rested(self) -> int: ...
+    @property
+    def rejected(self) -> int: ...          # orders that would have rested in a full book
+    @property
+    def resting(self) -> int: ...           # orders in the book now
+    @property
+    def cancels(self) -> int: ...           # OrderCancelRequest(F)s
+    @property
+    def canceled(self) -> int: ...
+    @property
+    def too_late(self) -> int: ...          # of orders that were filled or canceled before
+    @property
+    def unknown(self) -> int: ...           # of orders that never came, or were done 4,096 orders and more ago
+    @property
+    def refused(self) -> int: ...           # reports that could not be sent
     @property
     def not_distinct(self) -> int: ...      # orders whose ClOrdID did not grow
     @property
