@@ -75,7 +75,8 @@ class Engine:
         (run() then raises it). Optional methods: on_start(engine), on_logon(session), on_logout(session),
         on_reject(session, msg), on_timer(now_ns), on_stop(engine), and may_resend(session, msg): False for a message of
         ours that the peer asks for again and that is stale; a gap fill goes in its place. An exception there is False,
-        and nothing of a disabled strategy is sent again.
+        and nothing of a disabled strategy is sent again. on_timer comes at the time that on_start or on_timer returned,
+        an int on the clock of engine.now_ns.
         Raises TypeError for an object that has no on_message.
         """
     def add_session(self, SenderCompID: str, TargetCompID: str, *, strategy: Strategy | None, role: str,

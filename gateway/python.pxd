@@ -24,3 +24,4 @@ cdef class PythonStrategy(Strategy):
     cdef void failed(self, object exc, str where)
     cdef void call_message(self, object fn, fix_session *s, fix_msg *m, uint64_t now_ns, str where) noexcept
     cdef void call(self, object fn, object argument, str where) noexcept
+    cdef void call_timed(self, object fn, object argument, str where) noexcept

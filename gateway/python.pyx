@@ -143,7 +143,7 @@ cdef class PythonStrategy(Strategy):
     cdef void on_start(self, uint64_t now_ns) noexcept nogil:
         with gil:
             if self._on_start is not None:
-                self.call(self._on_start, self.engine, "on_start")
+                self.call_timed(self._on_start, self.engine, "on_start")
 
     cdef void on_logon(self, fix_session *s, uint64_t now_ns) noexcept nogil:
         with gil:
@@ -162,7 +162,7 @@ cdef class PythonStrategy(Strategy):
     cdef void on_timer(self, uint64_t now_ns) noexcept nogil:
         with gil:
             if self._on_timer is not None:
-                self.call(self._on_timer, now_ns, "on_timer")
+                self.call_timed(self._on_timer, now_ns, "on_timer")
 
     cdef void on_logout(self, fix_session *s, uint64_t now_ns) noexcept nogil:
         with gil:
@@ -217,6 +217,15 @@ cdef class PythonStrategy(Strategy):
     cdef void call(self, object fn, object argument, str where) noexcept:
         try:
             fn(argument)
+        except BaseException as exc:
+            self.failed(exc, where)
+
+    cdef void call_timed(self, object fn, object argument, str where) noexcept:
+        """What on_start and on_timer return, where it is an int, is when on_timer comes (again)."""
+        try:
+            at_ns = fn(argument)
+            if type(at_ns) is int:
+                self.set_timer(at_ns)
         except BaseException as exc:
             self.failed(exc, where)
 

@@ -86,6 +86,7 @@ def test_every_callback_may_raise(where, caplog):
 
     def fail(*_):
         raise ValueError(f"from {where}")
+    quiet.on_start = lambda engine: engine.now_ns
     setattr(quiet, where, fail)
     with Street(quiet) as street:
         street.settle()
@@ -96,7 +97,23 @@ def test_every_callback_may_raise(where, caplog):
         street.gateway.stop()
         street.pass_s(3)
         assert street.gateway.stopped and not street.here.connected
-        assert where == "on_timer" or f"{where} raised ValueError: from {where}" in caplog.text
+        assert f"{where} raised ValueError: from {where}" in caplog.text
+
+
+def test_on_timer_comes_when_on_start_or_on_timer_said():
+    class Ticks(Quiet):
+        def on_start(self, engine):
+            return engine.now_ns + 5_000_000_000
+
+        def on_timer(self, now_ns):
+            self.told.append(now_ns)
+            return now_ns + 2_000_000_000 if len(self.told) < 4 else None
+    ticks = Ticks()
+    with Street(ticks) as street:
+        street.settle().pass_s(20)
+        first, *others = [t for t in ticks.told if t != "logon"]
+        assert 0 <= first - 6_000_000_000 < 20_000_000 and len(others) == 2
+        assert all(2_000_000_000 <= b - a < 2_020_000_000 for a, b in zip([first, *others], others, strict=False))
 
 
 def test_ten_tracebacks_a_second(caplog):

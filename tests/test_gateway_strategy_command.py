@@ -17,7 +17,7 @@ class Tells:
         self.engine = engine
         print("started", [s.name for s in engine.sessions], flush=True)
     def on_logon(self, session):
-        print("logon", session.order_new("ABC", "1", 100, 10 * 10**8), flush=True)
+        print("logon", session.order_new("ABC", "1", 100, 100 * 10**8), flush=True)
     def on_message(self, session, msg):
         print("fill", msg.get_int(32), flush=True)
     def on_verdict(self, session, token, verdict):
