@@ -279,8 +279,9 @@ def judged(found, kept, notes, kills):
         "the victims' verdicts are the gateway's": collections.Counter(verdicts.values()) == row["verdicts"],
         "a request has a verdict, or is still in the channel": all(
             (t in verdicts) == (t < row["taken"]) for requests in asked.values() for t in requests),
-        "every order that crossed was filled, and a victim was told": len(heard["fill"]) == market["filled"] - calm["sent"] and
-        all(asked["order"][t] in heard["fill"] for t in sent & asked["order"].keys()),
+        "every order that crossed was filled, and a victim was told":
+        len(heard["fill"]) == market["filled"] - calm["sent"] and all(
+            asked["order"][t] in heard["fill"] for t in sent & asked["order"].keys()),
         "every other rested, and a victim was told": len(heard["rested"]) == market["rested"] and
         all(asked["rest"][t] in heard["rested"] for t in sent & asked["rest"].keys()),
         "every one cancelled was told to a victim": len(heard["canceled"]) == market["canceled"],

@@ -1,4 +1,4 @@
-"""The demo's exchange with the prices of a market: what crosses them is filled, what does not rests until it is cancelled."""
+"""The demo's exchange with the prices of a market: what crosses them is filled, the rest rests until it is cancelled."""
 import random
 
 import pytest
@@ -54,7 +54,8 @@ def market():
 
 
 @pytest.mark.parametrize("side, price_e8, filled", [
-    (BUY, ASK, True), (BUY, ASK - 1, False), (BUY, ASK + 1, True), (SELL, BID, True), (SELL, BID + 1, False), ("5", BID, True)])
+    (BUY, ASK, True), (BUY, ASK - 1, False), (BUY, ASK + 1, True), (SELL, BID, True), (SELL, BID + 1, False),
+    ("5", BID, True)])
 def test_what_crosses_is_filled_and_what_does_not_rests(market, side, price_e8, filled):
     assert market.order(side, price_e8, "7") == [("8", "F", "2", "7") if filled else ("8", "0", "0", "7")]
     assert market.counts("orders", "filled", "rested", "resting") == (1, filled, not filled, not filled)
@@ -70,7 +71,8 @@ def test_a_resting_order_is_cancelled_once(market):
 def test_a_report_of_a_cancel_names_the_order(market):
     market.order(BUY, BID, "7", qty=30)
     market.cancel("7", "c1")
-    reports = [octets.decode() for _, _, way, octets in market.street.gateway.messages() if way == "in" and b"\x0135=8" in octets]
+    reports = [octets.decode() for _, _, way, octets in market.street.gateway.messages()
+               if way == "in" and b"\x0135=8" in octets]
     assert [r.split("\x0141=")[1].split("\x01")[0] for r in reports if "\x0141=" in r] == ["7", "7"]
     assert [r.split("\x01151=")[1].split("\x01")[0] for r in reports] == ["30", "30", "0"]
 

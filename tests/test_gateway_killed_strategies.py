@@ -25,7 +25,8 @@ def test_the_judge_sees_what_is_missing_lost_or_never_happened(tmp_path):
              "numbers": [9, 9, 7, 7], "near": {"connects": 1, "resend_requests": 0}, "far": {"connects": 1}}
     kept = {"sent": 1, "fills": 1, "wrong": 0, "lost": 0, "verdicts": {"SENT": 1}, "errors": 0}
     good = ["order 1 65", "verdict 1 SENT", "fill 65", "rest 3 129", "verdict 3 SENT", "rested 129", "rest 4 193",
-            "verdict 4 SENT", "rested 193", "cancel 5 257", "verdict 5 SENT", "canceled 129", "rest 6 321", "verdict 6 STALE"]
+            "verdict 4 SENT", "rested 193", "cancel 5 257", "verdict 5 SENT", "canceled 129", "rest 6 321",
+            "verdict 6 STALE"]
     notes = tmp_path / "notes"
 
     def judge(lines=good, kept=kept, **changed):
@@ -38,7 +39,7 @@ def test_the_judge_sees_what_is_missing_lost_or_never_happened(tmp_path):
     def at_market(**changed):
         return {"exchange": {**market, **changed}}
     assert judge() == []
-    for gone in range(len(good)):                           # it may die before it could note what it did, not what it is told
+    for gone in range(len(good)):               # it may die before it could note what it did, not what it is told
         assert judge(good[:gone] + good[gone + 1:]) or good[gone].split()[0] in ("order", "rest", "cancel")
     assert judge(kept={**kept, "fills": 2}) and judge(kept={**kept, "lost": 1})
     assert judge(numbers=[9, 8, 7, 7]) and judge(near={"connects": 2}) and judge(far={"connects": 1, "resend_requests": 1})

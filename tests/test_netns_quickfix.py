@@ -4,10 +4,13 @@ A thousand orders and a thousand fills each way, counted on QuickFIX's side, ClO
 every message of ours against its dictionary where `../shared/dictionaries` is there.
 """
 import json
+import os
 import pathlib
+import signal
 
 import netns
 import pytest
+from children import Child, Patience
 
 import dpdk_py
 
@@ -175,3 +178,62 @@ def test_the_check_sees(fault):
     fault(ours, theirs)
     with pytest.raises((AssertionError, KeyError)):
         check(ours, theirs, theirs["orders"], None)
+
+
+# -- a strategy in a process of its own, whose orders rest at QuickFIX when it is killed
+
+class Rests:
+    """Places orders, and says when all are acknowledged."""
+    COUNT = 40
+
+    def __init__(self, say):
+        self.say, self.placed, self.acknowledged = say, [], 0
+
+    def on_logon(self, session):
+        for k in range(self.COUNT):
+            assert session.order_new("FIXW", "12"[k % 2], 100 + k, 1025000000) == 0
+            self.placed.append(str(session.last_ClOrdID))
+
+    def on_message(self, session, msg):
+        self.acknowledged += msg[39] == "0"
+        if self.acknowledged == self.COUNT:
+            self.say(json.dumps(self.placed))
+
+
+def desk(directory):
+    """Our gateway with a desk, until the dead strategy has nothing open any more; then Logout."""
+    from gateway import Desk, Engine
+    with dpdk_py.open_device("afpacket:us0") as d, Engine(d, f"{netns.US_IP}/{netns.PREFIX}") as engine, \
+            Desk("q", [{"name": "maker"}, {"name": "other"}], directory=directory) as desk:
+        session = engine.add_session("FIXWIRE", "QUICKFIX", role="initiator", port=PORT, host=netns.PEER_IP,
+                                     strategy=engine.add_strategy(desk), reconnect_s=0.1)
+        desk.open()
+        print("up", flush=True)
+        patience, row = Patience(), desk.stats()["maker"]
+        while not row["cancels"] or row["open"]:
+            engine.step()
+            row = desk.stats()["maker"]
+            patience.check(row)
+        session.logout("done")
+        while session.connected:
+            engine.step()
+            patience.check(session.state)
+        return {"desk": desk.stats(), "session": session.stats()}
+
+
+def test_quickfix_is_asked_to_cancel_every_resting_order_of_a_killed_strategy(link, tmp_path):
+    theirs = link.peer.python(PEER, "acceptor", "book", f"--port={PORT}", *CHECKED, ready="ready")
+    ours = link.us.start_call(desk, str(tmp_path), ready="up")
+
+    def strategy(say):
+        from gateway import Seat
+        with Seat("q.maker", Rests(say), directory=str(tmp_path), idle="sleep") as seat:
+            seat.run()
+    with Child(strategy) as maker:
+        placed = json.loads(maker.hear())
+        os.kill(maker.pid, signal.SIGKILL)
+        ours, theirs = netns.result_of(ours, 60), summary(theirs)
+    assert theirs["orders"] == theirs["cancels"] == placed and len(set(placed)) == Rests.COUNT
+    assert ours["desk"]["maker"]["cancels"] == ours["desk"]["maker"]["sent"] == Rests.COUNT
+    assert (theirs["logons"], theirs["possdup"]) == (1, 0)
+    assert not {"2", "3", "4", "j"} & (theirs["received"].keys() | theirs["sent"].keys()), theirs

@@ -1,4 +1,5 @@
-"""The real QuickFIX as the other side: acceptor or initiator, exchange (fills orders) or client (places them).
+"""The real QuickFIX as the other side: acceptor or initiator, exchange (fills orders), book (lets them rest, and cancels
+them when asked) or client (places them).
 
     quickfix_peer.py acceptor exchange --port 9876
     quickfix_peer.py initiator client --host 10.77.0.2 --port 9876 --orders 1000
@@ -23,15 +24,16 @@ import quickfix as fix
 class Peer(fix.Application):
     """Counts, fills, places. QuickFIX calls from its own threads; the main thread waits on `changed`."""
 
-    def __init__(self, fill):
+    def __init__(self, side):
         super().__init__()
-        self.fill = fill
+        self.fill, self.rest = side == "exchange", side == "book"
         self.changed = threading.Condition()
         self.session = None
         self.logged_on = False
         self.logons = self.logouts = 0
         self.received, self.sent = collections.Counter(), collections.Counter()     # by MsgType
         self.orders, self.executions = [], []                                       # ClOrdIDs, in order
+        self.cancels = []                                                           # OrigClOrdIDs
         self.possdup = 0
         self.errors = []
 
@@ -75,6 +77,8 @@ class Peer(fix.Application):
         kind = self._note(self.received, message)
         if message.getHeader().isSetField(fix.PossDupFlag()):
             self.possdup += 1
+        if kind == "F":
+            self.cancel(message, session)
         if kind not in "D8":
             return
         ident = fix.ClOrdID()
@@ -84,6 +88,15 @@ class Peer(fix.Application):
             self.changed.notify_all()
         if kind == "D" and self.fill:
             fix.Session.sendToTarget(execution(message, len(self.orders)), session)
+        elif kind == "D" and self.rest:
+            fix.Session.sendToTarget(resting(message, "0", copied(message, fix.ClOrdID())), session)
+
+    def cancel(self, message, session):
+        orig = copied(message, fix.OrigClOrdID())
+        with self.changed:
+            self.cancels.append(orig.getValue())
+            self.changed.notify_all()
+        fix.Session.sendToTarget(resting(message, "4", copied(message, fix.ClOrdID()), orig), session)
 
     def wait(self, what, deadline):
         with self.changed:
@@ -91,12 +104,25 @@ class Peer(fix.Application):
 
     def summary(self):
         return {"logons": self.logons, "logouts": self.logouts, "received": self.received, "sent": self.sent,
-                "orders": self.orders, "executions": self.executions, "possdup": self.possdup, "errors": self.errors}
+                "orders": self.orders, "executions": self.executions, "cancels": self.cancels, "possdup": self.possdup,
+                "errors": self.errors}
 
 
 def copied(message, field):
     message.getField(field)
     return field
+
+
+def resting(message, status, *idents):
+    """An ExecutionReport(8) that says new or canceled of the order that `message` places or cancels."""
+    report = fix.Message()
+    report.getHeader().setField(fix.MsgType("8"))
+    qty = copied(message, fix.OrderQty()).getValue()
+    for field in (fix.OrderID("O"), fix.ExecID("E"), fix.ExecType(status), fix.OrdStatus(status), *idents,
+                  copied(message, fix.Symbol()), copied(message, fix.Side()), fix.OrderQty(qty),
+                  fix.LeavesQty(qty if status == "0" else 0), fix.CumQty(0), fix.AvgPx(0)):
+        report.setField(field)
+    return report
 
 
 def execution(order, number):
@@ -144,7 +170,7 @@ def settings(a, directory):
 
 
 def run(a, directory):
-    peer = Peer(a.side == "exchange")
+    peer = Peer(a.side)
     config, store = settings(a, directory), fix.MemoryStoreFactory()
     log = fix.FileLogFactory(a.log) if a.log else None
     make = fix.SocketAcceptor if a.role == "acceptor" else fix.SocketInitiator
@@ -168,7 +194,7 @@ def run(a, directory):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("role", choices=("acceptor", "initiator"))
-    p.add_argument("side", choices=("exchange", "client"))
+    p.add_argument("side", choices=("exchange", "book", "client"))
     p.add_argument("--host", default="127.0.0.1")
     p.add_argument("--port", type=int, default=9876)
     p.add_argument("--begin-string", default="FIX.4.4")
