@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
 from fix.encode cimport (
-    fix_begin, fix_finish, fix_put_char, fix_put_decimal_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer,
+    fix_add_char, fix_add_decimal_e8, fix_add_str, fix_add_uint, fix_add_utc, fix_begin, fix_cursor, fix_finish, fix_writer,
     fix_writer_alloc, fix_writer_free,
 )
 from fix.message cimport (
@@ -122,53 +122,56 @@ cdef class Messages:
         cdef fix_writer *w = &self.w
         cdef entry *e
         cdef uint32_t k
+        cdef fix_cursor c
         fix_begin(w, self.kind)
-        fix_put_uint(w, 34, v.seq)
-        fix_put_str(w, 49, v.text[0], v.n[0])
-        fix_put_utc(w, 52, v.sent, 3)
-        fix_put_str(w, 56, v.text[1], v.n[1])
+        c = w.at
+        fix_add_uint(&c, 34, v.seq)
+        fix_add_str(&c, 49, v.text[0], v.n[0])
+        fix_add_utc(&c, 52, v.sent, 3)
+        fix_add_str(&c, 56, v.text[1], v.n[1])
         if self.kind == 0x44:           # NewOrderSingle
-            fix_put_str(w, 11, v.text[2], v.n[2])
-            fix_put_str(w, 1, v.text[3], v.n[3])
-            fix_put_char(w, 21, v.chars[0])
-            fix_put_uint(w, 38, v.uints[0])
-            fix_put_char(w, 40, v.chars[1])
-            fix_put_decimal_e8(w, 44, v.prices[0], 2)
-            fix_put_char(w, 54, v.chars[2])
-            fix_put_str(w, 55, v.text[4], v.n[4])
-            fix_put_char(w, 59, v.chars[3])
-            fix_put_utc(w, 60, v.done, 3)
+            fix_add_str(&c, 11, v.text[2], v.n[2])
+            fix_add_str(&c, 1, v.text[3], v.n[3])
+            fix_add_char(&c, 21, v.chars[0])
+            fix_add_uint(&c, 38, v.uints[0])
+            fix_add_char(&c, 40, v.chars[1])
+            fix_add_decimal_e8(&c, 44, v.prices[0], 2)
+            fix_add_char(&c, 54, v.chars[2])
+            fix_add_str(&c, 55, v.text[4], v.n[4])
+            fix_add_char(&c, 59, v.chars[3])
+            fix_add_utc(&c, 60, v.done, 3)
         elif self.kind == 0x38:         # ExecutionReport
-            fix_put_str(w, 1, v.text[3], v.n[3])
-            fix_put_decimal_e8(w, 6, v.prices[1], 2)
-            fix_put_str(w, 11, v.text[2], v.n[2])
-            fix_put_uint(w, 14, v.uints[1])
-            fix_put_str(w, 17, v.text[5], v.n[5])
-            fix_put_decimal_e8(w, 31, v.prices[2], 2)
-            fix_put_uint(w, 32, v.uints[2])
-            fix_put_str(w, 37, v.text[6], v.n[6])
-            fix_put_uint(w, 38, v.uints[0])
-            fix_put_char(w, 39, v.chars[4])
-            fix_put_char(w, 40, v.chars[1])
-            fix_put_decimal_e8(w, 44, v.prices[0], 2)
-            fix_put_char(w, 54, v.chars[2])
-            fix_put_str(w, 55, v.text[4], v.n[4])
-            fix_put_char(w, 59, v.chars[3])
-            fix_put_utc(w, 60, v.done, 3)
-            fix_put_char(w, 150, v.chars[5])
-            fix_put_uint(w, 151, v.uints[3])
+            fix_add_str(&c, 1, v.text[3], v.n[3])
+            fix_add_decimal_e8(&c, 6, v.prices[1], 2)
+            fix_add_str(&c, 11, v.text[2], v.n[2])
+            fix_add_uint(&c, 14, v.uints[1])
+            fix_add_str(&c, 17, v.text[5], v.n[5])
+            fix_add_decimal_e8(&c, 31, v.prices[2], 2)
+            fix_add_uint(&c, 32, v.uints[2])
+            fix_add_str(&c, 37, v.text[6], v.n[6])
+            fix_add_uint(&c, 38, v.uints[0])
+            fix_add_char(&c, 39, v.chars[4])
+            fix_add_char(&c, 40, v.chars[1])
+            fix_add_decimal_e8(&c, 44, v.prices[0], 2)
+            fix_add_char(&c, 54, v.chars[2])
+            fix_add_str(&c, 55, v.text[4], v.n[4])
+            fix_add_char(&c, 59, v.chars[3])
+            fix_add_utc(&c, 60, v.done, 3)
+            fix_add_char(&c, 150, v.chars[5])
+            fix_add_uint(&c, 151, v.uints[3])
         else:                           # MarketDataIncrementalRefresh
-            fix_put_str(w, 262, v.text[7], v.n[7])
-            fix_put_uint(w, 268, v.entries)
+            fix_add_str(&c, 262, v.text[7], v.n[7])
+            fix_add_uint(&c, 268, v.entries)
             for k in range(v.entries):
                 e = &v.entry[k]
-                fix_put_char(w, 279, e.action)
-                fix_put_char(w, 269, e.kind)
-                fix_put_str(w, 278, e.id, e.id_n)
-                fix_put_str(w, 55, e.symbol, e.symbol_n)
-                fix_put_decimal_e8(w, 270, e.px, 2)
-                fix_put_uint(w, 271, e.size)
-                fix_put_str(w, 273, e.time, e.time_n)
+                fix_add_char(&c, 279, e.action)
+                fix_add_char(&c, 269, e.kind)
+                fix_add_str(&c, 278, e.id, e.id_n)
+                fix_add_str(&c, 55, e.symbol, e.symbol_n)
+                fix_add_decimal_e8(&c, 270, e.px, 2)
+                fix_add_uint(&c, 271, e.size)
+                fix_add_str(&c, 273, e.time, e.time_n)
+        w.at = c
         return fix_finish(w, p, n)
 
     def check(self):

@@ -19,6 +19,7 @@ cdef extern from *:
     #define FW_INLINE static inline __attribute__((always_inline, unused))
     FW_INLINE uint64_t fw_load8(const uint8_t *p) { uint64_t x; memcpy(&x, p, 8); return x; }
     FW_INLINE void fw_store8(uint8_t *p, uint64_t x) { memcpy(p, &x, 8); }
+    FW_INLINE void fw_store4(uint8_t *p, uint32_t x) { memcpy(p, &x, 4); }
 
     /* Value of eight digits 0..9, one an octet, the most significant in the lowest octet. */
     FW_INLINE uint32_t fw_weigh8(uint64_t x) {
@@ -108,11 +109,12 @@ cdef extern from *:
 
     /* Eight decimal digits of v < 10^8, one an octet, the most significant in the lowest octet. */
     FW_INLINE uint64_t fw_spread8(uint32_t v) {
-        uint64_t hi = v / 10000u, x = hi | (uint64_t)(v - (uint32_t)hi * 10000u) << 32, q;
+        /* a | (b - a * 100) << 16 is (b << 16) - a * ((100 << 16) - 1), an operation less */
+        uint64_t q = v / 10000u, x = ((uint64_t)v << 32) - q * ((10000ull << 32) - 1);
         q = ((x * 10486) >> 20) & 0x0000007f0000007full;
-        x = q | (x - q * 100) << 16;
+        x = (x << 16) - q * ((100u << 16) - 1);
         q = ((x * 103) >> 10) & 0x000f000f000f000full;
-        return q | (x - q * 10) << 8;
+        return (x << 8) - q * ((10u << 8) - 1);
     }
     static uint8_t *fw_write_uint_long(uint8_t *o, uint64_t v) {
         uint64_t hi = v / 100000000ull;
@@ -129,6 +131,13 @@ cdef extern from *:
     }
     /* v without leading zeros; returns the end. */
     FW_INLINE uint8_t *fw_write_uint(uint8_t *o, uint64_t v) {
+        if (v < 10000) {                    /* half the work, and most quantities */
+            const uint32_t a = (uint32_t)v * 5243u >> 19, x = ((uint32_t)v << 16) - a * ((100u << 16) - 1);
+            const uint32_t d = (x << 8) - ((x * 103 >> 10) & 0x000f000f) * ((10u << 8) - 1);
+            const uint32_t z = (uint32_t)__builtin_ctz(d | 1u << 24) >> 3;
+            fw_store4(o, (d | 0x30303030) >> (8 * z));
+            return o + 4 - z;
+        }
         if (__builtin_expect(v < 100000000ull, 1)) {
             uint64_t d = fw_spread8((uint32_t)v);
             uint32_t z = (uint32_t)__builtin_ctzll(d | 1ull << 56) >> 3;
@@ -149,9 +158,21 @@ cdef extern from *:
     }
     /* Mantissa of 10^-8 as a decimal number: as few decimals as are exact, but at least `decimals` (0..8). */
     FW_INLINE uint8_t *fw_write_e8(uint8_t *o, int64_t v, uint32_t decimals) {
-        uint64_t u = (uint64_t)v, d;
-        uint32_t need;
+        uint64_t u = (uint64_t)v, c, d;
+        uint32_t need, k;
         if (__builtin_expect(v < 0, 0)) { *o++ = '-'; u = 0 - u; }
+        c = u / 1000000u;
+        if (__builtin_expect(c < 100000000u && c * 1000000u == u && decimals <= 2, 1)) {
+            /* two decimals, six digits before them: eight in one go */
+            d = fw_spread8((uint32_t)c);
+            k = 8 * ((uint32_t)__builtin_ctzll(d | 1ull << 40) >> 3);
+            need = d >> 56 ? 2 : d >> 48 != 0;
+            if (need < decimals) need = decimals;
+            fw_store8(o, (d | 0x3030303030303030ull) >> k);
+            o += 6 - k / 8;
+            fw_store4(o, (uint32_t)(d >> 40 & 0xffff00) + 0x30302e);
+            return need ? o + 1 + need : o;
+        }
         o = fw_write_uint(o, u / 100000000ull);
         d = fw_spread8((uint32_t)(u % 100000000ull));
         need = d ? 8 - ((uint32_t)__builtin_clzll(d) >> 3) : 0;

@@ -17,106 +17,172 @@ cdef extern from *:
     """
     #ifndef FIXWIRE_WRITER
     #define FIXWIRE_WRITER
+    #include <stddef.h>
     #include <stdint.h>
     #include <string.h>
     #define FW_PUT static inline __attribute__((always_inline, unused))
     typedef struct {
         uint8_t *p;             /* next octet to write */
         uint8_t *end;           /* values may not begin here or behind; FIX_WRITER_SLACK octets more are writable */
-        uint8_t *body;          /* the '3' of 35= */
+        fix_stamp *stamp;
         uint32_t overflow;
+    } fix_cursor;
+    typedef struct {
+        fix_cursor at;
+        uint8_t *body;          /* the '3' of 35= */
         uint32_t begin_len;     /* octets of begin[] */
-        uint8_t begin[24];      /* 8=FIX.4.4|9= */
+        uint8_t begin[24];      /* 8=FIX.4.4|9= at its end */
         uint8_t *buf;
         uint32_t cap;
         fix_stamp stamp;
     } fix_writer;
 
-    /* "38=" in one store; folds to a constant where the tag is one. */
-    FW_PUT uint8_t *fw_put_tag(uint8_t *o, uint32_t t) {
-        uint64_t x;
-        if (t < 10) { x = ('0' + t) | (uint64_t)'=' << 8; memcpy(o, &x, 8); return o + 2; }
-        if (t < 100) {
-            x = ('0' + t / 10) | (uint64_t)('0' + t % 10) << 8 | (uint64_t)'=' << 16;
-            memcpy(o, &x, 8); return o + 3;
-        }
+    /* "38=" as it lies in memory; folds to a constant where the tag is one. */
+    FW_PUT uint64_t fw_tag_word(uint32_t t, uint32_t *n) {
+        if (t < 10) { *n = 2; return ('0' + t) | (uint64_t)'=' << 8; }
+        if (t < 100) { *n = 3; return ('0' + t / 10) | (uint64_t)('0' + t % 10) << 8 | (uint64_t)'=' << 16; }
         if (t < 1000) {
-            x = ('0' + t / 100) | (uint64_t)('0' + t / 10 % 10) << 8 | (uint64_t)('0' + t % 10) << 16 | (uint64_t)'=' << 24;
-            memcpy(o, &x, 8); return o + 4;
+            *n = 4;
+            return ('0' + t / 100) | (uint64_t)('0' + t / 10 % 10) << 8 | (uint64_t)('0' + t % 10) << 16 | (uint64_t)'=' << 24;
         }
+        *n = 5;
+        return ('0' + t / 1000) | (uint64_t)('0' + t / 100 % 10) << 8 | (uint64_t)('0' + t / 10 % 10) << 16
+             | (uint64_t)('0' + t % 10) << 24 | (uint64_t)'=' << 32;
+    }
+    FW_PUT uint8_t *fw_put_tag(uint8_t *o, uint32_t t) {
         if (t < 10000) {
-            x = ('0' + t / 1000) | (uint64_t)('0' + t / 100 % 10) << 8 | (uint64_t)('0' + t / 10 % 10) << 16
-              | (uint64_t)('0' + t % 10) << 24 | (uint64_t)'=' << 32;
-            memcpy(o, &x, 8); return o + 5;
+            uint32_t n;
+            fw_store8(o, fw_tag_word(t, &n));
+            return o + n;
         }
         o = fw_write_uint(o, t);
         *o = '=';
         return o + 1;
     }
-    /* Room for a tag and n octets of value? `end` leaves slack for every tag and number. */
-    FW_PUT int fw_put_room(fix_writer *w, size_t n) {
-        if (__builtin_expect(w->p > w->end || (size_t)(w->end - w->p) < n, 0)) { w->overflow = 1; return 0; }
+    /* Room for a field? `end` leaves slack for every tag and number, and for texts of 16 octets. */
+    FW_PUT int fw_room(fix_cursor *c) {
+        if (__builtin_expect(c->p > c->end, 0)) { c->overflow = 1; return 0; }
         return 1;
     }
-    FW_PUT void fw_put_str(fix_writer *w, uint32_t tag, const uint8_t *s, uint32_t n) {
+    /* ... and for n octets of text? */
+    FW_PUT int fw_room_for(fix_cursor *c, size_t n) {
+        if (__builtin_expect(c->p > c->end || (size_t)(c->end - c->p) < n, 0)) { c->overflow = 1; return 0; }
+        return 1;
+    }
+    /* n <= 16 octets, none beside them read or written: a call of memcpy costs more than most texts. */
+    FW_PUT void fw_copy16(uint8_t *o, const uint8_t *s, uint32_t n) {
+        if (n >= 8) {
+            uint64_t x = fw_load8(s), y = fw_load8(s + n - 8);
+            fw_store8(o, x);
+            fw_store8(o + n - 8, y);
+        } else if (n >= 4) {
+            uint32_t x, y;
+            memcpy(&x, s, 4);
+            memcpy(&y, s + n - 4, 4);
+            memcpy(o, &x, 4);
+            memcpy(o + n - 4, &y, 4);
+        } else if (n) {
+            uint8_t x = s[0], y = s[n >> 1], z = s[n - 1];
+            o[0] = x;
+            o[n >> 1] = y;
+            o[n - 1] = z;
+        }
+    }
+    FW_PUT void fw_add_str(fix_cursor *c, uint32_t tag, const uint8_t *s, uint32_t n) {
         uint8_t *o;
-        if (!fw_put_room(w, n)) return;
-        o = fw_put_tag(w->p, tag);
-        memcpy(o, s, n);
+        if (__builtin_expect(n > 16, 0)) {
+            if (!fw_room_for(c, n)) return;
+            o = fw_put_tag(c->p, tag);
+            memcpy(o, s, n);
+        } else {
+            if (!fw_room(c)) return;
+            o = fw_put_tag(c->p, tag);
+            fw_copy16(o, s, n);
+        }
         o[n] = 1;
-        w->p = o + n + 1;
+        c->p = o + n + 1;
     }
-    FW_PUT void fw_put_raw(fix_writer *w, const uint8_t *s, uint32_t n) {
-        if (!fw_put_room(w, n)) return;
-        memcpy(w->p, s, n);
-        w->p += n;
+    FW_PUT void fw_add_raw(fix_cursor *c, const uint8_t *s, uint32_t n) {
+        if (!fw_room_for(c, n)) return;
+        memcpy(c->p, s, n);
+        c->p += n;
     }
-    FW_PUT void fw_put_uint(fix_writer *w, uint32_t tag, uint64_t v) {
+    FW_PUT void fw_add_uint(fix_cursor *c, uint32_t tag, uint64_t v) {
         uint8_t *o;
-        if (!fw_put_room(w, 0)) return;
-        o = fw_write_uint(fw_put_tag(w->p, tag), v);
+        if (!fw_room(c)) return;
+        o = fw_write_uint(fw_put_tag(c->p, tag), v);
         *o = 1;
-        w->p = o + 1;
+        c->p = o + 1;
     }
-    FW_PUT void fw_put_int(fix_writer *w, uint32_t tag, int64_t v) {
+    FW_PUT void fw_add_int(fix_cursor *c, uint32_t tag, int64_t v) {
         uint8_t *o;
-        if (!fw_put_room(w, 0)) return;
-        o = fw_write_int(fw_put_tag(w->p, tag), v);
+        if (!fw_room(c)) return;
+        o = fw_write_int(fw_put_tag(c->p, tag), v);
         *o = 1;
-        w->p = o + 1;
+        c->p = o + 1;
     }
-    FW_PUT void fw_put_char(fix_writer *w, uint32_t tag, uint8_t c) {
+    FW_PUT void fw_add_char(fix_cursor *c, uint32_t tag, uint8_t v) {
         uint8_t *o;
-        if (!fw_put_room(w, 0)) return;
-        o = fw_put_tag(w->p, tag);
-        o[0] = c;
+        uint32_t n;
+        if (!fw_room(c)) return;
+        if (tag < 10000) {              /* tag, value and SOH in one store */
+            uint64_t x = fw_tag_word(tag, &n);
+            fw_store8(c->p, x | (uint64_t)(v | 0x100u) << 8 * n);
+            c->p += n + 2;
+            return;
+        }
+        o = fw_put_tag(c->p, tag);
+        o[0] = v;
         o[1] = 1;
-        w->p = o + 2;
+        c->p = o + 2;
     }
-    FW_PUT void fw_put_e8(fix_writer *w, uint32_t tag, int64_t v, uint32_t decimals) {
+    FW_PUT void fw_add_e8(fix_cursor *c, uint32_t tag, int64_t v, uint32_t decimals) {
         uint8_t *o;
-        if (!fw_put_room(w, 0)) return;
-        o = fw_write_e8(fw_put_tag(w->p, tag), v, decimals);
+        if (!fw_room(c)) return;
+        o = fw_write_e8(fw_put_tag(c->p, tag), v, decimals);
         *o = 1;
-        w->p = o + 1;
+        c->p = o + 1;
     }
-    FW_PUT void fw_put_utc(fix_writer *w, uint32_t tag, uint64_t utc_ns, uint32_t decimals) {
+    FW_PUT void fw_add_utc(fix_cursor *c, uint32_t tag, uint64_t utc_ns, uint32_t decimals) {
         uint8_t *o;
-        if (!fw_put_room(w, 0)) return;
-        o = fw_write_utc(&w->stamp, fw_put_tag(w->p, tag), utc_ns, decimals);
+        if (!fw_room(c)) return;
+        o = fw_write_utc(c->stamp, fw_put_tag(c->p, tag), utc_ns, decimals);
         *o = 1;
-        w->p = o + 1;
+        c->p = o + 1;
     }
+    #define fw_put_str(w, tag, s, n) fw_add_str(&(w)->at, tag, s, n)
+    #define fw_put_raw(w, s, n) fw_add_raw(&(w)->at, s, n)
+    #define fw_put_uint(w, tag, v) fw_add_uint(&(w)->at, tag, v)
+    #define fw_put_int(w, tag, v) fw_add_int(&(w)->at, tag, v)
+    #define fw_put_char(w, tag, v) fw_add_char(&(w)->at, tag, v)
+    #define fw_put_e8(w, tag, v, decimals) fw_add_e8(&(w)->at, tag, v, decimals)
+    #define fw_put_utc(w, tag, utc_ns, decimals) fw_add_utc(&(w)->at, tag, utc_ns, decimals)
     #endif
     """
-    ctypedef struct fix_writer:
+    # Where a writer writes. A copy of it in a local variable stays in registers, where the writer's own is read again for every
+    # field, since octets written may be anything's:
+    #     cdef fix_cursor c = w.at
+    #     fix_add_...(&c, tag, value) ...
+    #     w.at = c
+    ctypedef struct fix_cursor:
         uint8_t *p
         uint8_t *end
-        uint8_t *body
+        fix_stamp *stamp
         uint32_t overflow
+    ctypedef struct fix_writer:
+        fix_cursor at
+        uint8_t *body
         uint8_t *buf
         uint32_t cap
         fix_stamp stamp
+    # fields at a cursor, as fix_put_* below
+    void fix_add_str "fw_add_str"(fix_cursor *c, uint32_t tag, const uint8_t *s, uint32_t n) noexcept nogil
+    void fix_add_raw "fw_add_raw"(fix_cursor *c, const uint8_t *s, uint32_t n) noexcept nogil
+    void fix_add_uint "fw_add_uint"(fix_cursor *c, uint32_t tag, uint64_t v) noexcept nogil
+    void fix_add_int "fw_add_int"(fix_cursor *c, uint32_t tag, int64_t v) noexcept nogil
+    void fix_add_char "fw_add_char"(fix_cursor *c, uint32_t tag, uint8_t v) noexcept nogil
+    void fix_add_decimal_e8 "fw_add_e8"(fix_cursor *c, uint32_t tag, int64_t v, uint32_t decimals) noexcept nogil
+    void fix_add_utc "fw_add_utc"(fix_cursor *c, uint32_t tag, uint64_t utc_ns, uint32_t decimals) noexcept nogil
     # Values are written as they are given: no SOH may be in them (only a data field may hold one, behind its Length field).
     void fix_put_str "fw_put_str"(fix_writer *w, uint32_t tag, const uint8_t *s, uint32_t n) noexcept nogil
     void fix_put_raw "fw_put_raw"(fix_writer *w, const uint8_t *s, uint32_t n) noexcept nogil    # whole fields, SOH included
@@ -140,7 +206,7 @@ cdef inline void fix_put_price_e8(fix_writer *w, uint32_t tag, int64_t v) noexce
 
 cdef inline bint fix_room(const fix_writer *w, uint32_t n) noexcept nogil:
     """True if n more octets of fields fit."""
-    return w.p <= w.end and <uint64_t>(w.end - w.p) >= n
+    return w.at.p <= w.at.end and <uint64_t>(w.at.end - w.at.p) >= n
 
 
 # A writer over its own memory for messages of up to `size` octets. False: no memory.

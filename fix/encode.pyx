@@ -7,34 +7,34 @@ from libc.string cimport memcpy, memset
 
 from fix.message cimport FIX_MAX_MESSAGE
 from fix.parse cimport fix_octet_sum
+from stack.wire.octets cimport unlikely
 
 cdef extern from *:
     """
     /* Put the begin[] of the writer and the BodyLength n in front of the body; returns where the message starts. */
     static inline uint8_t *fw_prefix(fix_writer *w, uint32_t n) {
-        uint8_t digits[8], *end, *o;
-        uint32_t k;
-        uint64_t x;
-        end = fw_write_uint(digits, n);
-        *end = 1;
-        k = (uint32_t)(end - digits) + 1;
-        o = w->body - k;
-        memcpy(&x, digits, 8);
-        x <<= 64 - 8 * k;
-        memcpy(w->body - 8, &x, 8);             /* overlaps the begin[] below, which is written after it */
-        o -= w->begin_len;
-        memcpy(o, w->begin, 24 < w->begin_len ? 24 : w->begin_len);
-        return o;
+        const uint64_t d = fw_spread8(n);
+        uint8_t *o = w->body - 9 + ((uint32_t)__builtin_ctzll(d) >> 3);     /* the first digit */
+        fw_store8(w->body - 8, (d | 0x3030303030303030ull) >> 8 | 1ull << 56);
+        memcpy(o - sizeof w->begin, w->begin, sizeof w->begin);     /* over the zeros in front of the digits */
+        return o - w->begin_len;
     }
     static inline void fw_set_begin(fix_writer *w, const char *s, uint32_t n) {
-        memcpy(w->begin, "8=", 2);
-        memcpy(w->begin + 2, s, n);
-        memcpy(w->begin + 2 + n, "\\0019=", 3);
+        uint8_t *o = w->begin + sizeof w->begin - 5 - n;
+        memcpy(o, "8=", 2);
+        memcpy(o + 2, s, n);
+        memcpy(o + 2 + n, "\\0019=", 3);
         w->begin_len = n + 5;
+    }
+    /* 10=nnn| in one store, of 8 octets. */
+    static inline void fw_trailer(uint8_t *o, uint32_t sum) {
+        const uint32_t h = sum * 41 >> 12, r = sum - h * 100, t = r * 103 >> 10;
+        fw_store8(o, 0x00013030303d3031ull + ((uint64_t)h << 24) + ((uint64_t)t << 32) + ((uint64_t)(r - t * 10) << 40));
     }
     """
     uint8_t *fw_prefix(fix_writer *w, uint32_t n) noexcept nogil
     void fw_set_begin(fix_writer *w, const char *s, uint32_t n) noexcept nogil
+    void fw_trailer(uint8_t *o, uint32_t sum) noexcept nogil
 
 cdef enum:
     LONGEST_BEGIN = 16      # octets of BeginString
@@ -48,15 +48,16 @@ cdef bint fix_writer_alloc(fix_writer *w, uint32_t size) noexcept nogil:
     if w.buf == NULL:
         return False
     w.cap = size
-    w.body = w.p = w.buf + FIX_HEADROOM
-    w.end = w.body + size
+    w.body = w.at.p = w.buf + FIX_HEADROOM
+    w.at.end = w.body + size
+    w.at.stamp = &w.stamp
     fw_set_begin(w, b"FIX.4.4", 7)
     return True
 
 
 cdef void fix_writer_free(fix_writer *w) noexcept nogil:
     free(w.buf)
-    w.buf = w.p = w.end = w.body = NULL
+    w.buf = w.at.p = w.at.end = w.body = NULL
     w.cap = 0
 
 
@@ -68,33 +69,28 @@ cdef bint fix_writer_version(fix_writer *w, const char *begin_string, uint32_t n
 
 
 cdef void fix_begin(fix_writer *w, uint64_t msgtype) noexcept nogil:
-    w.p = w.body
-    w.overflow = 0
-    memcpy(w.p, <const char *>b"35=", 3)
-    memcpy(w.p + 3, &msgtype, 8)
-    w.p += 4
+    cdef uint8_t *o = w.body
+    memcpy(o, <const char *>b"35=", 3)
+    memcpy(o + 3, &msgtype, 8)
+    o += 4
     while msgtype > 255:
         msgtype >>= 8
-        w.p += 1
-    w.p[0] = 1
-    w.p += 1
+        o += 1
+    o[0] = 1
+    w.at.p = o + 1
+    w.at.overflow = 0
 
 
 cdef bint fix_finish(fix_writer *w, const uint8_t **start, uint32_t *n) noexcept nogil:
-    cdef uint32_t length = <uint32_t>(w.p - w.body)
-    cdef uint32_t total, sum
+    cdef uint8_t *p = w.at.p
     cdef uint8_t *o
-    if w.overflow or length > FIX_MAX_MESSAGE - 40:
-        w.overflow = 1
+    cdef uint32_t length = <uint32_t>(p - w.body), total
+    if unlikely(w.at.overflow or length > FIX_MAX_MESSAGE - 40):
+        w.at.overflow = 1
         return False
     o = fw_prefix(w, length)
-    total = <uint32_t>(w.p - o)
-    sum = fix_octet_sum(o, total)
-    memcpy(w.p, <const char *>b"10=", 3)
-    w.p[3] = 48 + sum / 100
-    w.p[4] = 48 + sum / 10 % 10
-    w.p[5] = 48 + sum % 10
-    w.p[6] = 1
+    total = <uint32_t>(p - o)
+    fw_trailer(p, fix_octet_sum(o, total))
     start[0] = o
     n[0] = total + 7
     return True

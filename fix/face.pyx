@@ -369,7 +369,7 @@ cdef class Message(FieldSet):
         if i >= count or f[i].len == 0:
             raise MessageError("the message has no MsgType(35)")
         fix_begin(&writer, 0)
-        writer.p = writer.body
+        writer.at.p = writer.body
         if i == 0:
             fix_put_raw(&writer, self.m.p, self.m.n)
         elif i == 2 and f[0].tag == 8 and f[1].tag == 9 and f[count - 1].tag == 10 \

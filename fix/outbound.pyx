@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, strlen
 
 from fix.encode cimport (
-    fix_begin, fix_finish, fix_put_char, fix_put_raw, fix_put_str, fix_put_uint, fix_put_utc, fix_writer,
+    fix_add_raw, fix_add_uint, fix_add_utc, fix_begin, fix_cursor, fix_finish, fix_put_char, fix_put_raw, fix_put_str, fix_put_uint, fix_put_utc, fix_writer,
     fix_writer_version,
 )
 from fix.endpoint cimport (
@@ -32,25 +32,27 @@ cdef int64_t session_utc(const fix_session *s, uint64_t now_ns) noexcept nogil:
     return <int64_t>now_ns + (s.utc_offset_ns[0] if s.utc_offset_ns != NULL else 0)
 
 
-cdef inline void put_piece(fix_writer *w, const uint8_t *piece, uint32_t n) noexcept nogil:
+cdef inline void add_piece(fix_cursor *c, const uint8_t *piece, uint32_t n) noexcept nogil:
     """Whole header fields; the usual 32 octets or less in one store (pieces and writer have that much slack)."""
-    if likely(n <= 32 and w.p <= w.end):
-        memcpy(w.p, piece, 32)
-        w.p += n
+    if likely(n <= 32 and c.p <= c.end):
+        memcpy(c.p, piece, 32)
+        c.p += n
     else:
-        fix_put_raw(w, piece, n)
+        fix_add_raw(c, piece, n)
 
 
 cdef inline void put_header(fix_session *s, fix_writer *w, uint64_t seq, uint64_t now_ns) noexcept nogil:
     """MsgSeqNum(34), CompIDs and what the configuration adds, SendingTime(52)."""
-    fix_put_uint(w, 34, seq)
-    put_piece(w, s.head_us, s.head_us_len)
-    fix_put_utc(w, 52, <uint64_t>session_utc(s, now_ns), s.decimals)
-    put_piece(w, s.head_peer, s.head_peer_len)
+    cdef fix_cursor c = w.at
+    fix_add_uint(&c, 34, seq)
+    add_piece(&c, s.head_us, s.head_us_len)
+    fix_add_utc(&c, 52, <uint64_t>session_utc(s, now_ns), s.decimals)
+    add_piece(&c, s.head_peer, s.head_peer_len)
     if unlikely(s.head_tail_len != 0):
-        fix_put_raw(w, s.head_tail, s.head_tail_len)
+        fix_add_raw(&c, s.head_tail, s.head_tail_len)
     if unlikely(s.config.last_processed):
-        fix_put_uint(w, 369, s.next_in - 1)
+        fix_add_uint(&c, 369, s.next_in - 1)
+    w.at = c
 
 
 cdef uint32_t tag_of(const uint8_t *p, uint32_t n) noexcept nogil:

@@ -4,13 +4,17 @@
 # A fix_stamp keeps the text of one second, so that writing costs a copy and the decimals.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from fix.digits cimport fix_write_fixed
+
 cdef extern from *:
     """
     #ifndef FIXWIRE_TIMESTAMP
     #define FIXWIRE_TIMESTAMP
     #include <stdint.h>
     #include <string.h>
-    typedef struct { uint64_t second_ns; uint8_t text[32]; } fix_stamp;
+    /* The text of one second in three words, so that a second just made is read back as it was stored:
+     * YYYYMMDD, -HH:MM:S, S. and six zeros. */
+    typedef struct { uint64_t second_ns, day_ns, word[3]; } fix_stamp;
 
     /* Days since 1970-01-01 of a day of the proleptic Gregorian calendar, and back (years begin in March). */
     static inline __attribute__((unused)) int64_t fw_days(int32_t y, uint32_t m, uint32_t d) {
@@ -81,51 +85,53 @@ cdef extern from *:
     }
 
     static __attribute__((noinline, unused)) void fw_stamp_second(fix_stamp *c, uint64_t utc_ns) {
-        uint64_t sec = utc_ns / 1000000000ull;
-        uint32_t t = (uint32_t)(sec % 86400), y, m, d, v[6], i;
-        static const uint8_t at[6] = {0, 4, 6, 9, 12, 15};
-        fw_civil((int64_t)(sec / 86400), &y, &m, &d);
-        v[0] = y; v[1] = m; v[2] = d; v[3] = t / 3600; v[4] = t / 60 % 60; v[5] = t % 60;
-        memcpy(c->text, "0000    -  :  :  .", 18);
-        c->text[0] = (uint8_t)('0' + y / 1000);
-        c->text[1] = (uint8_t)('0' + y / 100 % 10);
-        v[0] = y % 100;
-        for (i = 0; i < 6; i++) {
-            uint8_t *q = c->text + at[i] + (i == 0) * 2;
-            q[0] = (uint8_t)('0' + v[i] / 10);
-            q[1] = (uint8_t)('0' + v[i] % 10);
+        uint64_t x, q;
+        uint32_t t, y, m, d;
+        if (utc_ns - c->day_ns >= 86400000000000ull || !c->word[0]) {
+            const uint64_t day = utc_ns / 86400000000000ull;
+            fw_civil((int64_t)day, &y, &m, &d);
+            c->word[0] = fw_spread8(y * 10000 + m * 100 + d) | 0x3030303030303030ull;
+            c->day_ns = day * 86400000000000ull;
         }
-        c->second_ns = sec * 1000000000ull;
+        t = (uint32_t)((utc_ns - c->day_ns) / 1000000000ull);
+        c->second_ns = c->day_ns + t * 1000000000ull;
+        x = t / 3600 | (uint64_t)(t / 60 % 60) << 24 | (uint64_t)(t % 60) << 48;
+        q = (x * 103 >> 10) & 0x000f00000f00000full;        /* the tens of the three */
+        x = (q | (x - q * 10) << 8) + 0x30303a30303a3030ull;
+        c->word[1] = '-' | x << 8;
+        c->word[2] = x >> 56 | 0x3030303030302e00ull;
     }
     static inline __attribute__((always_inline, unused)) uint8_t *fw_write_utc(fix_stamp *c, uint8_t *o,
                                                                               uint64_t utc_ns, uint32_t decimals) {
-        uint64_t d = utc_ns - c->second_ns;
+        uint64_t d = utc_ns - c->second_ns, x;
         uint32_t f, i;
-        if (__builtin_expect(d >= 1000000000ull || !c->text[0], 0)) {
+        if (__builtin_expect(d >= 1000000000ull || !c->word[0], 0)) {
             fw_stamp_second(c, utc_ns);
             d = utc_ns - c->second_ns;
         }
-        memcpy(o, c->text, 24);
-        if (decimals == 0) return o + 17;
-        if (decimals == 3) {
-            f = (uint32_t)d / 1000000u;
-            i = f / 100u; f -= i * 100u;
-            o[18] = (uint8_t)('0' + i);
-            i = f / 10u;
-            o[19] = (uint8_t)('0' + i);
-            o[20] = (uint8_t)('0' + f - i * 10u);
-            return o + 21;
-        }
+        fw_store8(o, c->word[0]);
+        fw_store8(o + 8, c->word[1]);
+        x = c->word[2];
         f = (uint32_t)d;
-        if (decimals == 6) f /= 1000u;
-        for (i = decimals; i-- > 0; f /= 10u) o[18 + i] = (uint8_t)('0' + f % 10u);
-        return o + 18 + decimals;
+        if (__builtin_expect(decimals == 3, 1)) {
+            f /= 1000000u;
+            i = f * 41 >> 12;               /* f / 100 of three digits */
+            f -= i * 100;
+            x += (uint64_t)i << 16;
+            i = f * 103 >> 10;
+            x += (uint64_t)i << 24 | (uint64_t)(f - i * 10) << 32;
+        } else if (decimals != 0) {
+            i = f / 1000u;
+            x += fw_spread8(i);             /* 00 and six digits: the 00 fall on S. */
+            fw_write_fixed(o + 24, f - i * 1000u, 3);
+        }
+        fw_store8(o + 16, x);
+        return o + 17 + decimals + (decimals != 0);
     }
     #endif
     """
     ctypedef struct fix_stamp:      # zeroed before its first use
         uint64_t second_ns
-        uint8_t text[32]
     int64_t fix_days "fw_days"(int32_t year, uint32_t month, uint32_t day) noexcept nogil
     void fix_civil "fw_civil"(int64_t days, uint32_t *year, uint32_t *month, uint32_t *day) noexcept nogil
     # readers: False if the n octets at p are not that (*out then means nothing)

@@ -12,7 +12,7 @@ from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, memset, strlen
 from posix.fcntl cimport O_APPEND, O_CLOEXEC, O_CREAT, O_WRONLY, open as open_
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_POPULATE, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.stat cimport fstat, stat, struct_stat
@@ -194,8 +194,7 @@ cdef class FileLog:
         if n + 64 > OUT_OCTETS:
             self.errors += 1
             return
-        stamp.text[0] = 0
-        stamp.second_ns = 0
+        memset(&stamp, 0, sizeof(fix_stamp))
         o = fix_write_utc(&stamp, self.out + self.out_n, <uint64_t>utc_ns, 9)
         memcpy(o, b" : ", 3)
         memcpy(o + 3, p, n)

@@ -1,13 +1,14 @@
 """Strategies and the orders they send.
 
 A message comes up as slot_on_message -> Strategy.on_message; an order goes down as order_new -> session_begin,
-fix_put_*, session_end, all before order_new returns.
+fix_add_*, session_end, all before order_new returns.
 FIX 4.4 volume 4: NewOrderSingle(D), OrderCancelReplaceRequest(G), OrderCancelRequest(F).
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, strlen
 
-from fix.encode cimport fix_put_char, fix_put_int, fix_put_price_e8, fix_put_str, fix_put_uint, fix_put_utc, fix_writer
+from fix.encode cimport (
+    fix_add_char, fix_add_decimal_e8, fix_add_int, fix_add_str, fix_add_uint, fix_add_utc, fix_cursor, fix_writer)
 from fix.message cimport fix_find, fix_msg, fix_read_uint
 from fix.session cimport (
     FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
@@ -44,11 +45,11 @@ cdef inline bint text_bad(const char *p, uint32_t *n) noexcept nogil:
     return n[0] == 0 or memchr(p, 1, n[0]) != NULL
 
 
-cdef inline void put_id(fix_writer *w, uint32_t tag, const char *text, uint32_t n, uint64_t number) noexcept nogil:
+cdef inline void add_id(fix_cursor *c, uint32_t tag, const char *text, uint32_t n, uint64_t number) noexcept nogil:
     if text != NULL:
-        fix_put_str(w, tag, <const uint8_t *>text, n)
+        fix_add_str(c, tag, <const uint8_t *>text, n)
     else:
-        fix_put_uint(w, tag, number)
+        fix_add_uint(c, tag, number)
 
 
 cdef int order_refused(slot *g, uint32_t refusal) noexcept nogil:
@@ -66,6 +67,7 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
     """One of the three messages, which differ in a handful of fields."""
     cdef slot *g = <slot *>s.user
     cdef fix_writer *w
+    cdef fix_cursor c
     cdef bint bad
     cdef int verdict = SENT
     trace_mark(s.trace, TRACE_STRATEGY)
@@ -95,24 +97,26 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
             g.e.next_ClOrdID = (now_ns + <uint64_t>g.e.utc_offset_ns) / 1000
         o.ClOrdID = g.e.next_ClOrdID
         g.e.next_ClOrdID += 1
-    put_id(w, 11, o.ClOrdID_text, o.ClOrdID_n, o.ClOrdID)
+    c = w.at
+    add_id(&c, 11, o.ClOrdID_text, o.ClOrdID_n, o.ClOrdID)
     if MsgType != MSG_NEW:
-        put_id(w, 41, o.OrigClOrdID_text, o.OrigClOrdID_n, o.OrigClOrdID)
+        add_id(&c, 41, o.OrigClOrdID_text, o.OrigClOrdID_n, o.OrigClOrdID)
     if o.Account != NULL:
-        fix_put_str(w, 1, <const uint8_t *>o.Account, o.Account_n)
+        fix_add_str(&c, 1, <const uint8_t *>o.Account, o.Account_n)
     if MsgType != MSG_CANCEL and o.HandlInst:
-        fix_put_char(w, 21, o.HandlInst)
-    fix_put_str(w, 55, <const uint8_t *>o.Symbol, o.Symbol_n)
-    fix_put_char(w, 54, o.Side)
-    fix_put_utc(w, 60, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
+        fix_add_char(&c, 21, o.HandlInst)
+    fix_add_str(&c, 55, <const uint8_t *>o.Symbol, o.Symbol_n)
+    fix_add_char(&c, 54, o.Side)
+    fix_add_utc(&c, 60, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
     if o.OrderQty:
-        fix_put_int(w, 38, o.OrderQty)
+        fix_add_int(&c, 38, o.OrderQty)
     if MsgType != MSG_CANCEL:
-        fix_put_char(w, 40, o.OrdType)
+        fix_add_char(&c, 40, o.OrdType)
         if o.OrdType == b'2' or o.OrdType == b'4':
-            fix_put_price_e8(w, 44, o.Price_e8)
+            fix_add_decimal_e8(&c, 44, o.Price_e8, 0)
         if o.TimeInForce:
-            fix_put_char(w, 59, o.TimeInForce)
+            fix_add_char(&c, 59, o.TimeInForce)
+    w.at = c
     if g.risk.order_pending != NULL and MsgType != MSG_CANCEL:
         g.risk.order_pending[0] = s.next_out        # should this be the last that the process does
     if not session_end(s, w, now_ns):

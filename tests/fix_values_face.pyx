@@ -126,7 +126,7 @@ cdef class Writer:
         return fix_room(&self.w, n)
 
     def used(self):
-        return self.w.p - self.w.body
+        return self.w.at.p - self.w.body
 
     def limit(self):
         return self.size + FIX_WRITER_SLACK

@@ -95,7 +95,7 @@ def test_timestamps_against_datetime(ns, decimals):
 def test_a_stamp_keeps_its_second_and_goes_back():
     stamp = values.Stamp()
     base = 1_767_323_045_000_000_000
-    for ns in (0, 1, 999_999_999, 1_000_000_000, 999_999_999, -1, 86_400 * 10**9, 0):
+    for ns in (0, 1, 999_999_999, 1_000_000_000, 999_999_999, -1, 86_400 * 10**9, 0, 75_355 * 10**9, 75_354 * 10**9):
         at = EPOCH + datetime.timedelta(seconds=(base + ns) // 10**9)
         assert stamp.write(base + ns, 9) == f"{at:%Y%m%d-%H:%M:%S}.{(base + ns) % 10**9:09d}".encode()
     assert values.Stamp().write(0, 0) == b"19700101-00:00:00"
@@ -144,6 +144,17 @@ def test_body_length_has_no_leading_zeros_at_any_length(version):
         w.str(58, b"x" * n)
         text = b"8=%s\x019=%d\x0135=0\x0158=%s\x01" % (version, n + 9, b"x" * n)
         assert w.finish() == text + b"10=%03d\x01" % (sum(text) % 256)
+
+
+def test_texts_of_every_length():
+    text = bytes(range(48, 48 + 70))
+    for n in range(70):
+        for tag in (1, 55, 262, 5001, 40001):
+            w = values.Writer(100)
+            w.begin(b"0")
+            w.str(tag, text[:n])
+            w.char(40, 0x32)
+            assert fix.parse(w.finish()).items()[3:-1] == [(tag, text[:n].decode()), (40, "2")]
 
 
 def test_begin_strings_have_a_limit():
