@@ -124,7 +124,7 @@ cdef class Publisher(Side):
         if self.pool is not None:
             raise ValueError("a pooled broadcast publishes buffers one by one")
         a = numpy.ascontiguousarray(messages)
-        rows = a.view(numpy.uint8).reshape(len(a), -1)
+        rows = a.view(numpy.uint8).reshape(len(a), -1 if len(a) else 0)
         n = <uint32_t>rows.shape[1]
         if n > self.b.max_len:
             self.oversize += 1
@@ -265,7 +265,7 @@ cdef class Subscriber(Side):
                 return verdict
 
     cdef int _corrupt(self) except -1:
-        raise RingCorrupt(self.segment.path, "a length or the tail cannot be", "remove it and create it again")
+        raise RingCorrupt(self.segment.path, "a length, a stamp or the tail cannot be", "remove it and create it again")
 
     cdef int ready(self, bint for_room) noexcept nogil:
         return load_acquire(&broadcast_at(&self.b, self.b.next).stamp) >= broadcast_whole(&self.b, self.b.next)

@@ -21,7 +21,7 @@ cdef enum broadcast_verdict:
     BROADCAST_OK = 0
     BROADCAST_EMPTY = 1         # not published yet
     BROADCAST_LOST = 2          # lapped: `lost` and `next` have moved, call again
-    BROADCAST_CORRUPT = 3
+    BROADCAST_CORRUPT = 3       # a length, a stamp or the tail cannot be
 
 cdef struct broadcast_shared:
     uint64_t tail               # messages published; where a reader joins or re-joins
@@ -141,6 +141,8 @@ cdef inline int broadcast_read(broadcast_ring *b, void *out, uint32_t *n) noexce
         elif load_acquire(&slot.stamp) == want:
             return BROADCAST_CORRUPT        # the stamp vouches for a length that cannot be
     tail = load_acquire(&b.shared.tail)
+    if (stamp - 1) >> 1 > (tail + 1) >> b.shift:
+        return BROADCAST_CORRUPT            # of a generation the writer has not come to; one slot after another would be lost
     to = tail - (b.capacity >> 2) if tail > b.capacity >> 2 else tail
     if to <= b.next:
         to = b.next + 1                     # the very slot we stand on is being overwritten

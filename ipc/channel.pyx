@@ -166,7 +166,7 @@ cdef class Writer(End):
         if hasattr(messages, "dtype"):
             import numpy
             a = numpy.ascontiguousarray(messages)
-            rows = a.view(numpy.uint8).reshape(len(a), -1)
+            rows = a.view(numpy.uint8).reshape(len(a), -1 if len(a) else 0)
             n, total = <uint32_t>rows.shape[1], rows.shape[0]
             if n > self.r.max_len:
                 self.oversize += 1

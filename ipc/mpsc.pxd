@@ -38,6 +38,7 @@ cdef class MpscEnd(Side):
     cdef uint64_t mask
     cdef uint32_t stride
     cdef uint32_t max_len_
+    cdef bint corrupt           # a slot's number or a length cannot be
     cdef mpsc_slot *at(self, uint64_t number) noexcept nogil
 
 cdef class MpscWriter(MpscEnd):
@@ -60,7 +61,6 @@ cdef class MpscReader(MpscEnd):
     cdef uint32_t stuck
     cdef mpsc_slot *seen
     cdef uint32_t length
-    cdef bint corrupt
     cdef readonly uint64_t received
     cdef readonly uint64_t abandoned    # slots reserved by producers that died before they committed
     cdef int _recover(self) except -1

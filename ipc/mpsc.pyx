@@ -59,6 +59,11 @@ cdef class MpscEnd(Side):
     cdef mpsc_slot *at(self, uint64_t number) noexcept nogil:
         return <mpsc_slot *>(self.slots + (number & self.mask) * self.stride)
 
+    def _check(self):
+        self.segment.check()
+        if self.corrupt:
+            raise RingCorrupt(self.segment.path, "a slot's number or a length cannot be", "remove it and create it again")
+
     @property
     def max_len(self):
         """Octets of the longest message."""
@@ -103,7 +108,7 @@ cdef class MpscWriter(MpscEnd):
         return 0
 
     cdef uint8_t *claim(self) noexcept nogil:
-        """A slot of ours alone (also in `held`), or NULL: full."""
+        """A slot of ours alone (also in `held`), or NULL: full (or `corrupt`)."""
         cdef uint64_t head, state
         cdef mpsc_slot *slot
         while True:
@@ -116,6 +121,11 @@ cdef class MpscWriter(MpscEnd):
                     self.held = slot
                     self.held_state = word(head, self.producer, MPSC_RESERVED)
                     return <uint8_t *>(slot + 1)
+            elif (number_of(state) ^ head) & self.mask or \
+                    number_of(state) > load_acquire(&self.shared.head) + self.capacity_:
+                # No slot is ahead of the hint by more than the ring; following such a number would never end.
+                self.corrupt = True
+                return NULL
             elif number_of(state) >= head:
                 # Somebody has it, or had it and it was given back already: he may have died before moving the hint on.
                 compare_and_swap(&self.shared.head, head, head + 1)
@@ -135,7 +145,7 @@ cdef class MpscWriter(MpscEnd):
 
     cdef int ready(self, bint for_room) noexcept nogil:
         cdef uint64_t head = load_acquire(&self.shared.head)
-        return number_of(load_acquire(&self.at(head).state)) >= head
+        return -1 if self.corrupt else number_of(load_acquire(&self.at(head).state)) >= head
 
     def _room(self):
         """A claimed slot's address as an int, or 0: what the policy made of a full ring."""
@@ -148,9 +158,11 @@ cdef class MpscWriter(MpscEnd):
                     if not room:
                         break
                     p = self.claim()
-            if p is NULL:
-                self.segment.check()
-                self.timed_out += 1
+        if self.corrupt:
+            self._check()
+        if p is NULL and self.policy == POLICY_BLOCK:
+            self.segment.check()
+            self.timed_out += 1
         elif p is NULL and self.policy == POLICY_DROP_NEW:
             self.dropped += 1
         elif p is NULL:
@@ -160,7 +172,7 @@ cdef class MpscWriter(MpscEnd):
     def send(self, const uint8_t[::1] message not None):
         """Sends one message; False: not sent (as Writer.send)."""
         cdef uint32_t n = <uint32_t>message.shape[0]
-        self.segment.check()
+        self._check()
         if self.held is not NULL:
             raise ValueError("commit the reserved message first")
         if n > self.max_len_:
@@ -177,19 +189,18 @@ cdef class MpscWriter(MpscEnd):
         cdef const uint8_t[:, ::1] rows
         cdef Py_ssize_t k = 0
         cdef uint32_t n
-        self.segment.check()
+        self._check()
         if self.held is not NULL:
             raise ValueError("commit the reserved message first")
         if not hasattr(messages, "dtype"):
-            sent = 0
+            before = self.sent
             for m in messages:
                 if not self.send(m):
                     break
-                sent += 1
-            return sent
+            return self.sent - before
         import numpy
         a = numpy.ascontiguousarray(messages)
-        rows = a.view(numpy.uint8).reshape(len(a), -1)
+        rows = a.view(numpy.uint8).reshape(len(a), -1 if len(a) else 0)
         n = <uint32_t>rows.shape[1]
         if n > self.max_len_:
             self.oversize += 1
@@ -201,11 +212,13 @@ cdef class MpscWriter(MpscEnd):
                 memcpy(self.held + 1, &rows[k, 0], n)
                 self.commit_held(n)
                 k += 1
+        if k == 0:
+            self._check()
         return k
 
     def reserve(self, n):
         """A writable memoryview of `n` octets that `commit` publishes, or None: full."""
-        self.segment.check()
+        self._check()
         if self.held is not NULL:
             raise ValueError("commit the reserved message first")
         if not 0 <= n <= self.max_len_:
@@ -296,11 +309,6 @@ cdef class MpscReader(MpscEnd):
         if self.first() is not NULL:
             return 1
         return -1 if self.corrupt else 0
-
-    def _check(self):
-        self.segment.check()
-        if self.corrupt:
-            raise RingCorrupt(self.segment.path, "a slot's number or a length cannot be", "remove it and create it again")
 
     def _slot(self, int64_t timeout_ns):
         """True when a message is there, waited for if asked."""

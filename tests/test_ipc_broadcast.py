@@ -8,6 +8,7 @@ from children import Child, Patience
 
 from ipc.broadcast import Publisher, Subscriber
 from ipc.segment import RoleTaken
+from ipc.wait import RingCorrupt
 
 COUNT = int(os.environ.get("FIXWIRE_BROADCAST_MESSAGES", "100000000"))
 WORDS = numpy.dtype("8u8")
@@ -70,6 +71,21 @@ def test_a_message_being_written_is_not_there_yet_and_one_begun_over_an_old_one_
         with Child(half) as child:
             child.hear()
         assert s.read() == b"1" and s.lost == 1 or s.lost > 1
+
+
+@pytest.mark.parametrize("stamp", [3, 2**64 - 1])
+def test_a_stamp_the_writer_has_not_come_to_is_reported_not_followed(ring, stamp):
+    """Found by fuzzing: every message up to the number in the stamp was counted as lost, one by one."""
+    p, where = ring
+    p.publish(b"first")
+    with open(p.segment.path, "r+b") as f:
+        f.seek(4096 + 128)
+        f.write(stamp.to_bytes(8, "little") * ((os.fstat(f.fileno()).st_size - f.tell()) // 8))
+    with Subscriber("b", directory=where, start="oldest") as s:
+        for read in (s.read, s.read_batch, s.read):
+            with pytest.raises(RingCorrupt):
+                read()
+        assert s.got + s.lost == s.number
 
 
 def test_a_second_publisher_is_refused_and_a_successor_goes_on(ring):

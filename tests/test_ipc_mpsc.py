@@ -12,6 +12,7 @@ from children import Child, Patience, in_a_small_process
 from ipc.mpsc import MpscReader, MpscWriter
 from ipc.poller import Poller
 from ipc.segment import RoleTaken, segment_path
+from ipc.wait import RingCorrupt
 
 COUNT = int(os.environ.get("FIXWIRE_MPSC_MESSAGES", "10000000"))
 MESSAGE = numpy.dtype([("producer", "u4"), ("check", "u4"), ("number", "u8")])
@@ -125,6 +126,22 @@ def test_a_consumer_dead_between_slot_and_tail_whose_slot_was_taken_again(tmp_pa
                 w.commit()
                 assert r.pop() == b"4"
             assert r.pop() is None and r.abandoned == 0
+
+
+@pytest.mark.parametrize("word", [3 << 8, 8 << 8, 2**64 - 1])
+@pytest.mark.parametrize("policy", ["refuse", "block"])
+def test_a_slots_number_that_cannot_be_is_reported_not_followed(tmp_path, word, policy):
+    """Found by fuzzing: the producer moved the hint on towards a number that no slot could have come to, for ever."""
+    with MpscWriter("m", 8, 4, directory=tmp_path, policy=policy, block_ns=1) as w:
+        forge(tmp_path, SLOTS, word)
+        for send in (w.send, w.send, w.reserve, w.send_batch):
+            with pytest.raises(RingCorrupt):
+                send({w.reserve: 1, w.send_batch: numpy.zeros((2, 8), "u1")}.get(send, b"x"))
+
+
+def test_a_batch_of_which_some_are_dropped_says_how_many_were_sent(tmp_path):
+    with MpscWriter("m", 8, 4, directory=tmp_path, policy="drop") as w:
+        assert w.send_batch([b"x"] * 6) == w.sent == 4 and w.dropped == 2
 
 
 @pytest.mark.slow

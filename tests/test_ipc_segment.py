@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import numpy
 import pytest
 from children import Child
 
@@ -180,6 +181,12 @@ def test_no_space_is_an_error_now_and_not_a_bus_error_later(tmp_path):
 
 SIDES = {"channel": (Writer, Reader), "mpsc": (MpscWriter, MpscReader), "broadcast": (Publisher, Subscriber),
          "pool": (functools.partial(Publisher, buffers=4), Subscriber)}
+
+
+@pytest.mark.parametrize("kind", ["channel", "mpsc", "broadcast"])
+def test_an_array_of_no_messages_is_a_batch_of_none(tmp_path, kind):
+    with SIDES[kind][0]("x", 64, 16, directory=tmp_path) as w:
+        assert (w.publish_batch if kind == "broadcast" else w.send_batch)(numpy.empty(0, "3u8")) == 0
 
 
 def locked():
