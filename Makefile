@@ -64,9 +64,9 @@ packetdrill: build
 damage: build
 	@$(PY) -m tests.damage --mb $(or $(N),100) $(CELLS)
 
-## make fuzz          TARGET=frames|options|reassembly|parse|session|capture SECONDS=60: libFuzzer; without TARGET each; PLANT=1 must fail
+## make fuzz          TARGET=frames|options|reassembly|parse|session|capture|ipc SECONDS=60: libFuzzer; without TARGET each; PLANT=1 must fail
 fuzz: .venv/.ready
-	@for t in $(or $(TARGET),frames options reassembly parse session capture); do \
+	@for t in $(or $(TARGET),frames options reassembly parse session capture ipc); do \
 	  $(PY) -m tests.fuzz $$t --seconds $(or $(SECONDS),60) $(if $(PLANT),--plant) || exit 1; done
 
 ## make soak          SEEDS=10000 simulated worlds of TCP and of FIX, 10^7 mutated frames, 10^6 blind segments and mutated messages

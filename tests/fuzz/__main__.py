@@ -4,9 +4,10 @@
     python -m tests.fuzz TARGET --minimise                  fuzz's findings of new paths become the committed corpus
     python -m tests.fuzz TARGET --replay FILE               one input, by itself
 
-Needs clang 14 or newer with its runtime (Debian: clang, libclang-rt-14-dev). The modules of dpdk_py, stack and fix are built
-with `-fsanitize=address,fuzzer-no-link` and FIXWIRE_DEBUG=1 in build/fuzz; the harness is tests/fuzz_TARGET.pyx, whose
-callback libFuzzer calls directly: no Python runs for an input. An input that fails is kept in build/fuzz/findings.
+Needs clang 14 or newer with its runtime (Debian: clang, libclang-rt-14-dev). The modules a target needs are built
+with `-fsanitize=address,fuzzer-no-link` and FIXWIRE_DEBUG=1 in build/fuzz; the harness is tests/fuzz_TARGET.pyx, which
+libFuzzer calls directly: no Python runs for an input, but for `ipc`, whose segments are attached by Python. An input that
+fails is kept in build/fuzz/findings.
 """
 import argparse
 import ctypes
@@ -42,11 +43,11 @@ def runtime(name):
     return path
 
 
-def build():
+def build(target):
     """The instrumented copy, and libFuzzer as a library that comes before everybody else's idea of __sanitizer_cov_*."""
     copy = tree.mirror(BASE)
     env = dict(os.environ, CC="clang", FIXWIRE_DEBUG="1", FIXWIRE_SANITIZE=CHECKS, FIXWIRE_WITH_DPDK="0",
-               FIXWIRE_ROOMS="dpdk_py stack fix", PYTHONPATH=str(copy))
+               FIXWIRE_ROOMS=corpus.TARGETS[target], PYTHONPATH=str(copy))
     done = subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=copy, env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
@@ -89,8 +90,9 @@ def libfuzzer(copy, env, target, plant, *arguments):
     script.write_text(f"#!/bin/sh\nexport LD_PRELOAD='{env['LD_PRELOAD']}'\n"
                       f"exec '{sys.executable}' -m tests.fuzz {target} --inner {int(plant)} \"$@\"\n")
     script.chmod(0o755)
-    env = {**clean(env), "FIXWIRE_FUZZER": str(script)}
-    return subprocess.run([script, *map(str, arguments)], cwd=copy, env=env).returncode
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as files:      # of segments; libFuzzer ends without a farewell
+        env = {**clean(env), "FIXWIRE_FUZZER": str(script), "TMPDIR": files}
+        return subprocess.run([script, *map(str, arguments)], cwd=copy, env=env).returncode
 
 
 def prepare(copy, env, target):
@@ -117,7 +119,7 @@ def main():
         return inner(given.target, given.inner, rest)
     if rest:
         ask.error(f"what is {rest[0]}?")
-    copy, env = build()
+    copy, env = build(given.target)
     prepare(copy, env, given.target)
     if given.replay:
         return libfuzzer(copy, env, given.target, given.plant, pathlib.Path(given.replay).resolve())
@@ -135,7 +137,7 @@ def main():
             print(f"fuzz: {len(corpus.load(given.target))} inputs in {corpus.FOLDER / given.target}.bin")
             return status
         status = libfuzzer(copy, env, given.target, given.plant, f"-max_total_time={given.seconds}",
-                           f"-max_len={corpus.LONGEST}", "-len_control=20", "-timeout=10", "-print_final_stats=1",
+                           f"-max_len={corpus.LONGEST}", "-len_control=20", "-timeout=120", "-print_final_stats=1",
                            "-reload=0", f"-artifact_prefix={FOUND}/{given.target}-", f"-dict={WORDS}", live, folder)
     if status:
         for path in sorted(FOUND.glob(f"{given.target}-*"), key=lambda p: p.stat().st_mtime)[-1:]:

@@ -5,7 +5,9 @@ Each input is two octets of length, big endian, and so many octets; the file is 
 import pathlib
 import zlib
 
-TARGETS = ("frames", "options", "reassembly", "parse", "session", "capture")
+# Each with the rooms whose modules it needs
+TARGETS = {"frames": "dpdk_py stack", "options": "dpdk_py stack", "reassembly": "dpdk_py stack", "parse": "fix",
+           "session": "fix", "capture": "dpdk_py", "ipc": "ipc"}
 FOLDER = pathlib.Path(__file__).parent / "corpus"
 LONGEST = 4096              # octets of an input
 
