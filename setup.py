@@ -138,6 +138,7 @@ EXTENSIONS = [
     ext("gateway.transcript"),
     ext("gateway.playback"),
     ext("gateway.open_orders"),
+    ext("gateway.order_file"),
     ext("gateway.desk"),
     ext("gateway.seat"),
 ]

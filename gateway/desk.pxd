@@ -7,7 +7,8 @@ from fix.session cimport fix_session
 from ipc.broadcast cimport Publisher
 from ipc.broadcast_ring cimport broadcast_ring
 from ipc.ring cimport ring
-from gateway.open_orders cimport order_table
+from gateway.open_orders cimport open_order, order_table
+from gateway.order_file cimport OrderFile
 from gateway.outside cimport notice, request
 from gateway.slab cimport engine, slot
 from gateway.strategy cimport Strategy
@@ -61,6 +62,9 @@ cdef class Desk(Strategy):
     cdef Publisher directory_of_sessions
     cdef broadcast_ring *b
     cdef order_table orders
+    cdef OrderFile kept                 # where `orders` lie if a session has a journal, else None
+    cdef uint64_t *pending              # of it: serial + 1 of the order on its way; else &unkept
+    cdef uint64_t unkept
     cdef outside *all
     cdef uint32_t count
     cdef uint32_t max_len               # octets of a notice with what follows
@@ -78,6 +82,9 @@ cdef class Desk(Strategy):
     cdef void welcome(self, outside *o, uint64_t now_ns) noexcept nogil
     cdef int judge(self, outside *o, const request *r, uint32_t n, uint64_t token, uint64_t now_ns) noexcept nogil
     cdef int send(self, outside *o, const request *r, uint64_t now_ns) noexcept nogil
+    cdef int make_room(self, open_order *kept) except -1
+    cdef bint recorded(self, const open_order *x) noexcept
+    cdef void forsaken(self, outside *o) noexcept nogil
     cdef void ended(self, outside *o, uint64_t stale_until) noexcept nogil
     cdef void spoilt(self, outside *o) noexcept nogil
     cdef int cancel_some(self, outside *o, uint64_t now_ns) noexcept nogil

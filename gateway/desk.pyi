@@ -38,8 +38,12 @@ class Desk(Strategy):
         """Makes the channels and lets strategies in; once the engine has all its sessions: of one that is added later
         nothing is passed on (counted in `unlisted`) and no order is taken (NO_SESSION).
 
-        RoleTaken: another gateway of this name lives.
+        Where a session has a journal, open orders are kept beside its ring, in fixwire-DESK.outside: those of a gateway
+        before are their strategies' again, and are cancelled or left as on_death says. RoleTaken: another gateway of this
+        name lives. ValueError: that file is damaged, or has open orders of a strategy or session that is not there any more.
         """
+    def remember(self) -> None:
+        """Takes over the open orders of the gateway before; open() calls it."""
     def stats(self) -> dict[str, dict[str, Any]]:
         """By strategy: taken == hellos + sent + refused; waiting: still in the channel; open: its open orders."""
     def close(self) -> None:

@@ -5,14 +5,19 @@ are taken in the engine's step, a burst of each strategy at a time, through the 
 any other's, and each gets its verdict into the inbox: no order is taken while there is no room for its verdict. Whatever
 lies in a strategy's memory is copied once, judged, and only then used; counters that cannot be end that strategy, not
 the gateway. That a process has died is seen by the lock it held on its channel, every LOOK_NS, or by its successor's HELLO.
+Where a session has a journal, open orders lie beside its ring: the next gateway knows whose they are, and what their owner,
+whose incarnation ended with this one, wanted done with them.
 """
 import json
 import os
 
 from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
+from fix.journal cimport Journal
+from fix.message cimport fix_field, fix_find
+from fix.parse cimport FIX_COMPLETE, fix_parse
 from fix.session cimport FIX_ESTABLISHED
 from ipc.atomic cimport copy_racing_in, load_acquire, store_release
 from ipc.broadcast_ring cimport broadcast_begin, broadcast_end
@@ -22,12 +27,14 @@ from ipc.ring cimport (
 from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCER, Segment
 
 from gateway.open_orders cimport (
-    ORDER_OPEN, open_order, order_add, order_find, order_rejected, order_report, order_room, order_table_free,
-    order_table_init)
+    ORDER_OPEN, open_order, order_add, order_find, order_of_serial, order_rejected, order_report, order_room,
+    order_table_free, order_table_init, order_withdraw)
+from gateway.order_file cimport OrderFile
 from gateway.outside cimport (
     DUPLICATE, MALFORMED, NOTICE_LOGON, NOTICE_LOGOUT, NOTICE_LOST, NOTICE_MESSAGE, NOTICE_REJECT, NOTICE_STOP,
     NOTICE_VERDICT, NOTICE_WELCOME, NOT_YOURS, NO_SESSION, OUTSIDE_STRATEGIES, OUTSIDE_TEXT, REQUEST_CANCEL, REQUEST_HELLO,
     REQUEST_NEW, STALE, TOO_MANY_OPEN)
+from gateway.session cimport GatewaySession
 from gateway.slab cimport EV_STRATEGY_GONE, EV_STRATEGY_JOINED, engine_note
 from gateway.strategy cimport (
     NOT_LOGGED_ON, RISK_RATE, SENT, order, order_cancel, order_init, order_new, order_replace)
@@ -60,9 +67,8 @@ cdef class Desk(Strategy):
         self.strategies = {}
         self.count = <uint32_t>len(strategies)
         self.all = <outside *>calloc(self.count, sizeof(outside))
-        sizes = <uint32_t *>calloc(self.count, sizeof(uint32_t))
-        if self.all == NULL or sizes == NULL:
-            free(sizes)
+        self.pending = &self.unkept
+        if self.all == NULL:
             raise MemoryError()
         for i, s in enumerate(strategies):
             o = &self.all[i]
@@ -71,11 +77,17 @@ cdef class Desk(Strategy):
                 raise ValueError(f"on_death is {s['on_death']!r}, must be 'cancel' or 'leave'")
             o.cancel_on_death = s.get("on_death", "cancel") == "cancel"
             o.max_orders_per_second = s.get("max_orders_per_second", 0)
-            sizes[i] = s.get("open", 4096)
-        ready = order_table_init(&self.orders, sizes, self.count, NULL)
-        free(sizes)
-        if not ready:
+        self.make_room(NULL)
+
+    cdef int make_room(self, open_order *kept) except -1:
+        """The table of open orders, in `kept` or in memory of its own."""
+        cdef uint32_t sizes[OUTSIDE_STRATEGIES]
+        cdef uint32_t i
+        for i in range(self.count):
+            sizes[i] = self.configured[i].get("open", 4096)
+        if not order_table_init(&self.orders, sizes, self.count, kept):
             raise MemoryError()
+        return 0
 
     def __dealloc__(self):
         order_table_free(&self.orders)
@@ -90,10 +102,12 @@ cdef class Desk(Strategy):
             raise RuntimeError("the desk belongs to no engine yet, see Engine.add_strategy")
         if self.slot.e.n_slots > self.max_len - sizeof(notice):
             raise ValueError(f"message is {self.max_len - sizeof(notice)}, must be at least the {self.slot.e.n_slots} sessions")
+        self.sessions = self.slot.e.n_slots
         # the broadcast first: that it can be made says that no other gateway of this name lives
         self.events = Publisher(f"{self.desk}.events", self.max_len, self.capacity, create=True, replace=True,
                                 directory=self.directory)
         try:
+            self.remember()
             for i, s in enumerate(self.configured):
                 name = f"{self.desk}.{s['name']}"
                 for kind in ("orders", "inbox"):
@@ -120,10 +134,49 @@ cdef class Desk(Strategy):
             self.close()
             raise
         self.b = &self.events.b
-        self.sessions = self.slot.e.n_slots
         self.slot.e.poll = desk_poll
         self.slot.e.poll_ctx = <void *>self
         self.set_timer(0)
+
+    def remember(self):
+        """Takes over what was open when the gateway before ended; only where a session has a journal.
+
+        Its strategies' incarnations ended with it: their orders are cancelled, or left, as configured, once their session
+        is up. An order that was on its way counts if its number was used for it.
+        """
+        cdef uint32_t i
+        cdef open_order *x
+        rings = [(<GatewaySession>s).kept[0].ring_directory for s in self.engine.sessions
+                 if isinstance((<GatewaySession>s).kept[0], Journal)]
+        if not rings or self.kept is not None:
+            return
+        self.kept = OrderFile(os.path.join(rings[0], f"fixwire-{self.desk}.outside"),
+                              [(s["name"], s.get("open", 4096)) for s in self.configured],
+                              [f"{s.BeginString} {s.SenderCompID} {s.TargetCompID} {s.role}" for s in self.engine.sessions])
+        order_table_free(&self.orders)
+        self.make_room(self.kept.entries)
+        self.pending = self.kept.pending
+        x = order_of_serial(&self.orders, self.pending[0] - 1) if self.pending[0] else NULL
+        if x != NULL and not self.recorded(x):
+            order_withdraw(&self.orders, x)
+        self.pending[0] = 0
+        for i in range(self.count):
+            self.forsaken(&self.all[i])
+
+    cdef bint recorded(self, const open_order *x) noexcept:
+        """The journal has the order under its number, or can have had it. False: the process before did not come so far."""
+        cdef engine *e = self.slot.e
+        cdef fix_session *s = e.slots[x.session].s
+        cdef uint32_t n = 0
+        cdef const uint8_t *p
+        cdef const fix_field *f
+        if s.next_out == x.MsgSeqNum:
+            return False
+        p = s.store.ops.get(s.store, x.MsgSeqNum, &n)
+        if p == NULL or fix_parse(e.msg, p, n) != FIX_COMPLETE:
+            return True                 # numbers were set back since, or the store has forgotten
+        f = fix_find(e.msg, 11)
+        return f != NULL and f.len == x.ClOrdID_n and memcmp(e.msg.p + f.off, x.ClOrdID, f.len) == 0
 
     def close(self):
         """Takes the channels away. Strategies that still run keep their mappings, and see that the gateway is gone."""
@@ -139,6 +192,8 @@ cdef class Desk(Strategy):
             self.all[i].orders = self.all[i].inbox = NULL
         self.strategies = {}
         self.events = self.directory_of_sessions = None
+        if self.kept is not None:
+            self.kept.close(keep=any([self.orders.pools[i].open for i in range(self.count)]))
 
     def __enter__(self):
         return self
@@ -392,8 +447,8 @@ cdef class Desk(Strategy):
     cdef int send(self, outside *o, const request *r, uint64_t now_ns) noexcept nogil:
         """As a strategy inside would, limits of the session included."""
         cdef fix_session *s = self.slot.e.slots[r.session].s
+        cdef open_order *added
         cdef order x
-        cdef uint64_t number = s.next_out
         cdef int verdict
         order_init(&x)
         x.ClOrdID_text, x.ClOrdID_n = r.ClOrdID, r.ClOrdID_n
@@ -406,10 +461,15 @@ cdef class Desk(Strategy):
         x.Side, x.OrdType, x.TimeInForce, x.HandlInst = r.Side, r.OrdType, r.TimeInForce, r.HandlInst
         if r.kind == REQUEST_CANCEL:
             return order_cancel(s, &x, now_ns)
+        # known before it leaves, in doubt until it has left: a kill in between is judged by the journal's record
+        self.pending[0] = self.orders.serial + 1
+        added = order_add(&self.orders, o.index, r, s.next_out)
         verdict = order_new(s, &x, now_ns) if r.kind == REQUEST_NEW else order_replace(s, &x, now_ns)
         if verdict == SENT:
-            order_add(&self.orders, o.index, r, number)
             o.orders_this_second += 1
+        else:
+            order_withdraw(&self.orders, added)
+        self.pending[0] = 0
         return verdict
 
     # -- ends
@@ -421,6 +481,10 @@ cdef class Desk(Strategy):
         engine_note(self.slot.e, 0, EV_STRATEGY_GONE, o.index)
         if stale_until - o.orders.tail <= o.orders.capacity:
             o.stale_until = stale_until
+        self.forsaken(o)
+
+    cdef void forsaken(self, outside *o) noexcept nogil:
+        """Nobody looks after its open orders: they are cancelled from now on, a few a step, or left."""
         if o.cancel_on_death and self.orders.pools[o.index].open:
             o.cancel_before = self.orders.serial
             o.cancelling = True

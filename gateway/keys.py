@@ -435,7 +435,8 @@ IPC_KEYS: dict[str, Key] = {
 }
 OUTSIDE_KEYS: dict[str, Key] = {
     "name": Key(LABEL, "its name at the desk", required=True),
-    "on_death": Key(one_of("cancel", "leave"), "when its process ends, however: its open orders are cancelled, or left",
+    "on_death": Key(one_of("cancel", "leave"), "when its process ends, however, or the gateway does: its open "
+                   "orders are cancelled, or left",
                     default="cancel"),
     "orders": Key(power_of_two(2, 1 << 20), "requests its channel holds", default=1024),
     "inbox": Key(power_of_two(2, 1 << 20), "verdicts and executions kept until it acknowledges them", default=4096),

@@ -46,7 +46,7 @@ cdef struct order_table:
     uint64_t serial             # the next one's
 
 # `sizes` holds the entries of each of the `n` pools. `kept`: memory for all of them that outlives the process, NULL: none;
-# orders that it says are open, are. False: no memory.
+# orders that it says are open, are, and those that are done find their owner. False: no memory.
 cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n, open_order *kept) noexcept nogil
 cdef void order_table_free(order_table *t) noexcept nogil
 # The order with that ClOrdID, done ones included, or NULL.
@@ -54,6 +54,10 @@ cdef open_order *order_find(order_table *t, const char *ClOrdID, uint32_t n) noe
 # A place for the order of `r`, state OPEN; NULL: every place of the pool holds an open order.
 cdef open_order *order_add(order_table *t, uint32_t pool, const request *r, uint64_t MsgSeqNum) noexcept nogil
 cdef bint order_room(order_table *t, uint32_t pool) noexcept nogil
+# As if the order had never been added.
+cdef void order_withdraw(order_table *t, open_order *o) noexcept nogil
+# The open order with that serial, or NULL; every place is looked at.
+cdef open_order *order_of_serial(order_table *t, uint64_t serial) noexcept nogil
 cdef void order_done(order_table *t, open_order *o) noexcept nogil
 # The order an ExecutionReport(8) or OrderCancelReject(9) is about, its state brought up to date; NULL: none of ours.
 cdef open_order *order_report(order_table *t, const fix_msg *m) noexcept nogil

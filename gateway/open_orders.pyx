@@ -7,8 +7,10 @@ from fix.message cimport fix_field, fix_find, fix_read_uint
 cdef extern from *:
     """
     #define fw_state_publish(at, state) __atomic_store_n((at), (uint8_t)(state), __ATOMIC_RELEASE)
+    #define fw_in_program_order() __atomic_signal_fence(__ATOMIC_SEQ_CST)
     """
     void state_publish "fw_state_publish"(uint8_t *at, int state) noexcept nogil
+    void in_program_order "fw_in_program_order"() noexcept nogil     # what a kill leaves: all before it, or less
 
 
 cdef uint64_t hashed(const char *p, uint32_t n) noexcept nogil:
@@ -25,6 +27,15 @@ cdef inline void entry_link(order_table *t, uint32_t index) noexcept nogil:
     cdef open_order *o = &t.entries[index]
     o.next = t.buckets[o.hash & t.mask]
     t.buckets[o.hash & t.mask] = index + 1
+
+
+cdef inline void pool_done(order_table *t, order_pool *p, uint32_t index) noexcept nogil:
+    """To the end of the list of those that are done."""
+    if p.done_last:
+        t.entries[p.done_last - 1].link = index + 1
+    else:
+        p.done_first = index + 1
+    p.done_last = index + 1
 
 
 cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n, open_order *kept) noexcept nogil:
@@ -54,12 +65,15 @@ cdef bint order_table_init(order_table *t, const uint32_t *sizes, uint32_t n, op
         for k in range(total, pool.first, -1):
             o = &t.entries[k - 1]
             o.owner = <uint16_t>i
-            if o.state == ORDER_OPEN:           # of the process before
+            if o.state == ORDER_OPEN or o.state == ORDER_DONE:      # of the process before
                 o.hash = hashed(o.ClOrdID, o.ClOrdID_n)
                 o.link = 0
                 entry_link(t, k - 1)
-                pool.open += 1
                 t.serial = max(t.serial, o.serial + 1)
+                if o.state == ORDER_OPEN:
+                    pool.open += 1
+                else:
+                    pool_done(t, pool, k - 1)
             else:
                 o.state = ORDER_FREE
                 o.link = pool.free
@@ -95,6 +109,7 @@ cdef void forget(order_table *t, uint32_t index) noexcept nogil:
         at = &t.entries[at[0] - 1].next
     at[0] = o.next
     o.state = ORDER_FREE
+    in_program_order()                          # first: a kill leaves no open order with another's fields
 
 
 cdef bint order_room(order_table *t, uint32_t pool) noexcept nogil:
@@ -144,11 +159,26 @@ cdef void order_done(order_table *t, open_order *o) noexcept nogil:
     o.state = ORDER_DONE
     o.link = 0
     p.open -= 1
-    if p.done_last:
-        t.entries[p.done_last - 1].link = index + 1
-    else:
-        p.done_first = index + 1
-    p.done_last = index + 1
+    pool_done(t, p, index)
+
+
+cdef void order_withdraw(order_table *t, open_order *o) noexcept nogil:
+    cdef order_pool *p = &t.pools[o.owner]
+    cdef uint32_t index = <uint32_t>(o - t.entries)
+    forget(t, index)
+    o.link = p.free
+    p.free = index + 1
+    p.open -= 1
+
+
+cdef open_order *order_of_serial(order_table *t, uint64_t serial) noexcept nogil:
+    cdef uint32_t i, total = 0
+    for i in range(t.n_pools):
+        total += t.pools[i].size
+    for i in range(total):
+        if t.entries[i].state == ORDER_OPEN and t.entries[i].serial == serial:
+            return &t.entries[i]
+    return NULL
 
 
 cdef open_order *named(order_table *t, const fix_msg *m, uint32_t tag) noexcept nogil:

@@ -6,7 +6,6 @@ Logon (gateway/connection).
 import array
 import ipaddress
 import itertools
-import mmap
 import os
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -23,25 +22,19 @@ from stack.timer cimport timer_init, timer_set
 
 from gateway.connection cimport engine_listen, slot_wire
 from gateway.open_orders cimport ORDER_OPEN, open_order
+from gateway.order_file cimport ORDERS_HEAD, orders_head
 from gateway.risk cimport risk_orders, risk_prices, risk_recover
 from gateway.session cimport GatewaySession, configure, copy_id
 from gateway.slab cimport SLOT_HOSTS, WAKE_SLOT, engine, slot
 from gateway.trace cimport TRACE_ALL
 
+from gateway.order_file import map_file, replace_file
 from gateway.session import VERSIONS
 
 cdef enum:
     WINDOWS = 1000                  # of a schedule, worked out when the session is added: daily ones last for 2.7 years
-    ORDERS_HEAD = 64
 
 cdef uint64_t ORDERS_MAGIC = 0x3153524458494620         # " FIXDRS1"
-
-
-cdef struct orders_head:            # of a journal's file of open orders
-    uint64_t magic
-    uint32_t entry                  # octets of an open_order
-    uint32_t places
-    uint64_t pending                # MsgSeqNum of an order on its way into the journal; 0: none
 
 
 def window_table(schedule, int64_t utc_ns):
@@ -140,7 +133,7 @@ cdef object kept_orders(Store store, uint32_t most):
     if most == 0 or not isinstance(store, Journal):
         return None
     path = os.path.join(store.ring_directory, f"fixwire-{store.name}.orders")
-    head.magic, head.entry, head.places, head.pending = ORDERS_MAGIC, sizeof(open_order), 2 * most, 0
+    head.magic, head.entry, head.places, head.pending, head.text = ORDERS_MAGIC, sizeof(open_order), 2 * most, 0, 0
     try:
         with open(path, "rb") as f:
             old = f.read()
@@ -153,21 +146,9 @@ cdef object kept_orders(Store store, uint32_t most):
             raise ValueError(f"{path} is no table of open orders of this version; remove it if none is open")
         head.pending = found.pending
     if len(old) < ORDERS_HEAD or found.places != head.places:
-        # whole before it has its name, so a kill leaves the old one or the new one
-        entries = still_open(old, head.places, path)
-        fd = os.open(path + ".new", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.posix_fallocate(fd, 0, ORDERS_HEAD + len(entries))       # a full tmpfs shows here
-            os.write(fd, (<const uint8_t *>&head)[:sizeof(orders_head)].ljust(ORDERS_HEAD, b"\0"))
-            os.pwrite(fd, entries, ORDERS_HEAD)
-        finally:
-            os.close(fd)
-        os.rename(path + ".new", path)
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        return mmap.mmap(fd, ORDERS_HEAD + head.places * sizeof(open_order), mmap.MAP_SHARED | mmap.MAP_POPULATE)
-    finally:
-        os.close(fd)
+        replace_file(path, (<const uint8_t *>&head)[:sizeof(orders_head)].ljust(ORDERS_HEAD, b"\0")
+                     + still_open(old, head.places, path))
+    return map_file(path, ORDERS_HEAD + head.places * sizeof(open_order))
 
 
 cdef void recover_order(slot *g, engine *e) noexcept nogil:

@@ -86,7 +86,7 @@ class Floor:
     """A Street whose gateway has a desk, and the seats at it."""
 
     def __init__(self, where, strategies=("maker", "taker"), inner=None, events=64, message=512, **limits):
-        self.where, self.venue = where, Venue()
+        self.where, self.venue = where, limits.pop("venue", None) or Venue()
         given = [s if isinstance(s, dict) else {"name": s} for s in strategies]
         self.desk = Desk("d", given, directory=where, events=events, message=message)
         self.street = Street(self.desk, self.venue, **limits)
