@@ -17,7 +17,7 @@ cdef enum:
     DESK_BURST = 16             # requests of one strategy a step
     DESK_CANCELS = 16           # cancels for a dead one a step
     DESK_LOOKED_AT = 256        # its places of orders looked at for them a step
-    DESK_VERDICTS = 16
+    DESK_VERDICTS = 32          # order_verdict and outside_verdict end below
 
 cdef struct outside_stats:
     uint64_t taken              # requests taken from the channel; = hellos + sent + refused
@@ -49,7 +49,7 @@ cdef struct outside:            # one strategy
     uint64_t stale_until        # requests with smaller numbers are refused
     uint64_t pending_lost
     outside_stats stats
-    uint64_t verdicts[16]
+    uint64_t verdicts[DESK_VERDICTS]
 
 cdef class Desk(Strategy):
     cdef readonly Strategy inner        # a strategy inside the gateway that is told the same, or None

@@ -212,7 +212,7 @@ cdef class Desk(Strategy):
             row["on"] = bool(o.on)
             row["open"] = self.orders.pools[i].open
             row["waiting"] = 0 if o.orders == NULL else load_acquire(&o.orders.shared.head) - o.orders.tail
-            row["verdicts"] = {VERDICTS[k]: o.verdicts[k] for k in range(DESK_VERDICTS) if o.verdicts[k]}
+            row["verdicts"] = {VERDICTS[k]: o.verdicts[k] for k in range(len(VERDICTS)) if o.verdicts[k]}
             found[s["name"]] = row
         return found
 

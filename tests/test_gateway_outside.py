@@ -228,6 +228,19 @@ def test_limits_are_the_gateways_and_the_verdict_comes_back(tmp_path):
         assert {VERDICTS[v] for v in (RISK_QTY, DUPLICATE, TOO_MANY_OPEN, RISK_RATE)} == set(names)
 
 
+def test_every_limit_of_a_session_has_its_verdict_and_its_count(tmp_path):
+    with Floor(tmp_path, max_price_e8=11 * 10**8, max_open_orders=1) as floor:
+        maker, taker = floor.sit("maker"), floor.sit("taker")
+        maker.sessions[0].order_new("ABC", "1", 100, 12 * 10**8)
+        order(maker)
+        order(maker)
+        floor.turn()
+        order(taker)
+        floor.turn()
+        assert floor.stats("maker")["verdicts"] == {"RISK_PRICE": 1, "SENT": 1, "RISK_OPEN": 1}
+        assert floor.stats("taker")["verdicts"] == {"RISK_OPEN": 1} and floor.accounted()
+
+
 def test_open_orders_follow_the_executions(floor):
     maker = floor.sit("maker")
     for k in range(4):
