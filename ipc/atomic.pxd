@@ -2,6 +2,28 @@
 # the full fence; ARM gets LDAR, STLR and DMB from the same lines.
 from libc.stdint cimport uint32_t, uint64_t
 
+
+cdef inline uint32_t slot_stride(uint32_t octets) noexcept nogil:
+    """Octets from slot to slot for slots of `octets`: a divisor or a multiple of a cache line, so none is shared needlessly."""
+    cdef uint32_t stride = 8
+    if octets > 64:
+        return (octets + 63) & ~<uint32_t>63
+    while stride < octets:
+        stride *= 2
+    return stride
+
+
+cdef inline uint64_t lengths_octets(uint64_t capacity) noexcept nogil:
+    """Octets the messages' lengths take, a 32-bit word a slot, before the slots; these begin on a line of their own."""
+    return (4 * capacity + 63) & ~<uint64_t>63
+
+
+cdef inline void keep_length(uint32_t *length, uint32_t n) noexcept nogil:
+    """Written only where it changes: among messages of one length the words stay in both sides' caches."""
+    if load32_relaxed(length) != n:
+        store32_relaxed(length, n)
+
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -12,6 +34,8 @@ cdef extern from *:
     static inline int fw_cas(uint64_t *p, uint64_t old, uint64_t new_) {
         return __atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     }
+    static inline uint32_t fw_load32_relaxed(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+    static inline void fw_store32_relaxed(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
     static inline uint32_t fw_load32_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
     static inline void fw_store32_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
     static inline uint32_t fw_add32(uint32_t *p, uint32_t v) { return __atomic_add_fetch(p, v, __ATOMIC_SEQ_CST); }
@@ -41,6 +65,8 @@ cdef extern from *:
     void store_release "fw_store_release"(uint64_t *p, uint64_t v) noexcept nogil
     void store_relaxed "fw_store_relaxed"(uint64_t *p, uint64_t v) noexcept nogil
     bint compare_and_swap "fw_cas"(uint64_t *p, uint64_t old, uint64_t new) noexcept nogil
+    uint32_t load32_relaxed "fw_load32_relaxed"(const uint32_t *p) noexcept nogil
+    void store32_relaxed "fw_store32_relaxed"(uint32_t *p, uint32_t v) noexcept nogil
     uint32_t load32_acquire "fw_load32_acquire"(const uint32_t *p) noexcept nogil
     void store32_release "fw_store32_release"(uint32_t *p, uint32_t v) noexcept nogil
     uint32_t add32 "fw_add32"(uint32_t *p, uint32_t v) noexcept nogil

@@ -1,5 +1,7 @@
 # Broadcast ring: one writer that never waits, any number of readers that hold no state in shared memory.
 #
+# Memory: broadcast_shared, `capacity` 32-bit lengths (beside the slots for ring.pxd's reason), as many slots.
+#
 # Each slot carries a 64-bit stamp of its generation: 2g+1 while message number g*capacity+slot is written, 2g+2 once
 # it is whole. A reader accepts a copy only if the stamp was the wanted even value before and after it (a seqlock whose
 # sequence never repeats, so that a lap of exactly `capacity` is seen as well). What it copied before the second look
@@ -11,8 +13,12 @@ from ipc.atomic cimport (
     copy_racing_out,
     fence_acquire,
     fence_release,
+    keep_length,
+    lengths_octets,
+    load32_relaxed,
     load_acquire,
     load_relaxed,
+    slot_stride,
     store_relaxed,
     store_release,
 )
@@ -29,11 +35,11 @@ cdef struct broadcast_shared:
 
 cdef struct broadcast_slot:
     uint64_t stamp
-    uint64_t length
     # the message follows, in room rounded up to 8
 
 cdef struct broadcast_ring:
     broadcast_shared *shared
+    uint32_t *lengths
     uint8_t *slots
     uint64_t capacity
     uint64_t mask
@@ -47,12 +53,12 @@ cdef struct broadcast_ring:
 
 
 cdef inline uint32_t broadcast_stride(uint32_t max_len) noexcept nogil:
-    return (sizeof(broadcast_slot) + max_len + 7) & ~<uint32_t>7
+    return slot_stride(sizeof(broadcast_slot) + ((max_len + 7) & ~<uint32_t>7))
 
 
 cdef inline uint64_t broadcast_octets(uint32_t max_len, uint64_t capacity) noexcept nogil:
     """Octets of memory a broadcast ring needs."""
-    return sizeof(broadcast_shared) + capacity * broadcast_stride(max_len)
+    return sizeof(broadcast_shared) + lengths_octets(capacity) + capacity * broadcast_stride(max_len)
 
 
 cdef inline broadcast_slot *broadcast_at(broadcast_ring *b, uint64_t number) noexcept nogil:
@@ -67,7 +73,8 @@ cdef inline uint64_t broadcast_whole(broadcast_ring *b, uint64_t number) noexcep
 cdef inline void broadcast_attach(broadcast_ring *b, void *memory, uint32_t max_len, uint64_t capacity) noexcept nogil:
     """Binds `b` to memory that holds a ring of that geometry (all zero is a new one), at the newest message."""
     b.shared = <broadcast_shared *>memory
-    b.slots = <uint8_t *>memory + sizeof(broadcast_shared)
+    b.lengths = <uint32_t *>(b.shared + 1)
+    b.slots = <uint8_t *>b.lengths + lengths_octets(capacity)
     b.capacity = capacity
     b.mask = capacity - 1
     b.shift = 0
@@ -102,7 +109,7 @@ cdef inline void *broadcast_begin(broadcast_ring *b) noexcept nogil:
 cdef inline void broadcast_end(broadcast_ring *b, uint32_t n) noexcept nogil:
     """Publishes the message begun, `n` octets."""
     cdef broadcast_slot *slot = broadcast_at(b, b.next)
-    store_relaxed(&slot.length, n)
+    keep_length(b.lengths + (b.next & b.mask), n)
     store_release(&slot.stamp, broadcast_whole(b, b.next))
     b.next += 1
     store_release(&b.shared.tail, b.next)
@@ -124,17 +131,18 @@ cdef inline int broadcast_read(broadcast_ring *b, void *out, uint32_t *n) noexce
     quarter of the ring behind the newest, so that the next call is not lapped at once.
     """
     cdef broadcast_slot *slot = broadcast_at(b, b.next)
-    cdef uint64_t want = broadcast_whole(b, b.next), tail, to, length
+    cdef uint64_t want = broadcast_whole(b, b.next), tail, to
+    cdef uint32_t length
     cdef uint64_t stamp = load_acquire(&slot.stamp)
     if stamp < want:
         return BROADCAST_EMPTY
     if stamp == want or not b.validate:
-        length = load_relaxed(&slot.length)
+        length = load32_relaxed(b.lengths + (b.next & b.mask))
         if length <= b.max_len:
-            copy_racing_out(out, slot + 1, <uint32_t>length)
+            copy_racing_out(out, slot + 1, length)
             fence_acquire()
             if load_relaxed(&slot.stamp) == want or not b.validate:
-                n[0] = <uint32_t>length
+                n[0] = length
                 b.next += 1
                 b.got += 1
                 return BROADCAST_OK

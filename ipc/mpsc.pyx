@@ -7,7 +7,15 @@ holds up the messages behind it: it is alive, and its message may still come.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
-from ipc.atomic cimport compare_and_swap, load_acquire, load_relaxed, pause, store_relaxed, store_release
+from ipc.atomic cimport (
+    compare_and_swap,
+    load_acquire,
+    load_relaxed,
+    pause,
+    slot_stride,
+    store_relaxed,
+    store_release,
+)
 from ipc.channel cimport POLICY_BLOCK, POLICY_DROP_NEW
 from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCERS, SEGMENT_MPSC, obtain, view
 from ipc.wait cimport SEGMENT_WAKEUPS
@@ -29,8 +37,8 @@ cdef inline uint64_t number_of(uint64_t state) noexcept nogil:
     return state >> 8
 
 
-cdef uint32_t slot_stride(uint32_t max_len) noexcept nogil:
-    return (sizeof(mpsc_slot) + max_len + 7) & ~<uint32_t>7
+cdef uint32_t stride_of(uint32_t max_len) noexcept nogil:
+    return slot_stride(sizeof(mpsc_slot) + max_len)
 
 
 cdef class MpscEnd(Side):
@@ -39,7 +47,7 @@ cdef class MpscEnd(Side):
     def _bind(self, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages):
         cdef uint64_t i
         size = capacity or 1024
-        self.segment = obtain(name, SEGMENT_MPSC, max_len, size, sizeof(mpsc_shared) + size * slot_stride(max_len or 0),
+        self.segment = obtain(name, SEGMENT_MPSC, max_len, size, sizeof(mpsc_shared) + size * stride_of(max_len or 0),
                               create, hugetlbfs(directory) if hugepages else directory, SEGMENT_WAKEUPS if wakeups else 0,
                               replace, timeout, lock, (max_len, capacity))
         self._geometry()
@@ -52,7 +60,7 @@ cdef class MpscEnd(Side):
         self.shared = <mpsc_shared *>self.segment.data
         self.slots = self.segment.data + sizeof(mpsc_shared)
         self.capacity_, self.mask = self.segment.capacity, self.segment.capacity - 1
-        self.max_len_, self.stride = self.segment.max_len, slot_stride(self.segment.max_len)
+        self.max_len_, self.stride = self.segment.max_len, stride_of(self.segment.max_len)
         if sizeof(mpsc_shared) + self.capacity_ * self.stride + 4096 > self.segment.size:
             raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
 

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
     SEGMENT_HEADER = 4096       # octets before the data; one page, so the data is page-aligned
-    SEGMENT_LAYOUT = 1          # raised when the layout of a header or of a ring changes
+    SEGMENT_LAYOUT = 2          # raised when the layout of a header or of a ring changes
 
 cdef enum segment_kind:
     SEGMENT_CHANNEL = 1         # SPSC ring

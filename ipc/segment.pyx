@@ -272,7 +272,7 @@ cdef class Segment:
         if h.size > <uint64_t>size:
             raise SegmentTruncated(path, f"has {size} octets, its header says {h.size}")
         if h.capacity == 0 or h.capacity & (h.capacity - 1) or h.max_len == 0 or \
-                h.capacity * (<uint64_t>h.max_len + 8) > h.size or h.capacity > h.size:
+                h.capacity * (<uint64_t>h.max_len + 4) > h.size or h.capacity > h.size:
             raise GeometryMismatch(path, f"{h.capacity} slots of {h.max_len} octets cannot be in {h.size} octets")
         if max_len is not None and max_len != h.max_len:
             raise GeometryMismatch(path, f"max_len is {h.max_len}, {max_len} was asked for")

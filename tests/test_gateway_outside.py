@@ -470,7 +470,7 @@ def test_who_hangs_loses_executions_counted_and_is_told(tmp_path):
 # -- garbage
 
 GOOD = struct.pack("<IIqqBBBBcccc32s32s32s32s", 2, 0, 100, 10**9, 1, 0, 3, 0, b"1", b"2", b"0", b"1", b"A", b"", b"ABC", b"")
-LENGTH = 4096 + 256         # of the first request in the channel
+LENGTH = 4096 + 256         # of the first request in the channel, 32 bits
 
 def raw(floor, name="maker"):
     return Writer(f"d.{name}.orders", create=False, directory=floor.where)
@@ -521,11 +521,11 @@ def test_counters_and_lengths_that_cannot_be_end_that_strategy_only_and_its_succ
     floor.turn()
     with open(segment_path(f"d.maker.{kind}", floor.where), "r+b") as f:
         if at == LENGTH:                    # of the next request, and that it is there
-            at += floor.desk.strategies["maker"][0].number * 168
+            at += floor.desk.strategies["maker"][0].number * 4
             f.seek(4096)
             f.write(struct.pack("<Q", floor.desk.strategies["maker"][0].number + 1))
         f.seek(at)
-        f.write(struct.pack("<Q", value))
+        f.write(struct.pack("<I" if value < 1 << 32 and at > LENGTH else "<Q", value))
     floor.street.pass_s(0.02, every_ms=5)
     assert floor.stats("maker")["damaged"] == 1 and not floor.stats("maker")["on"]
     order(taker)

@@ -66,7 +66,7 @@ def test_a_message_being_written_is_not_there_yet_and_one_begun_over_an_old_one_
             import mmap
             with open(p.segment.path, "r+b") as f:
                 m = mmap.mmap(f.fileno(), 0)
-                ctypes.c_uint64.from_buffer(m, 4096 + 128).value = 3     # stamp of slot 0: message 16 begun
+                ctypes.c_uint64.from_buffer(m, 4096 + 128 + 64).value = 3    # stamp of slot 0: message 16 begun
                 say("begun")
         with Child(half) as child:
             child.hear()

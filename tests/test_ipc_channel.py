@@ -13,7 +13,7 @@ from ipc.channel import Reader, Writer
 from ipc.segment import RoleTaken, segment_path
 from ipc.wait import RingCorrupt
 
-HEAD, TAIL, FIRST_SLOT = 4096, 4096 + 128, 4096 + 256
+HEAD, TAIL, FIRST_LENGTH = 4096, 4096 + 128, 4096 + 256
 KILLS = int(os.environ.get("FIXWIRE_KILLS", "1000"))
 
 
@@ -25,7 +25,7 @@ def ends(tmp_path):
 
 def test_lengths_are_kept_and_nothing_of_an_earlier_message_leaks(ends):
     w, r = ends
-    for m in (b"x" * 64, b"", b"y", b"z" * 63):
+    for m in (b"x" * 64, b"", b"y", b"z" * 63, b"z" * 63) * 5:     # every slot holds each in turn
         assert w.send(m)
         assert r.pop() == m
     assert r.pop() is None
@@ -118,7 +118,7 @@ def test_counters_may_start_anywhere(tmp_path, start):
 
 @pytest.mark.parametrize("at, value, side", [
     (HEAD, 1 << 40, "batch"), (HEAD, 1 << 40, "reader"), (HEAD, 2**64 - 1, "reader"),
-    (FIRST_SLOT, 1 << 31, "reader"), (FIRST_SLOT, 65, "reader"),
+    (FIRST_LENGTH, 1 << 31, "reader"), (FIRST_LENGTH, 65, "reader"),
     (TAIL, 1 << 40, "writer"), (TAIL, 50, "writer")])
 def test_what_a_peer_writes_over_the_counters_is_reported_not_followed(tmp_path, at, value, side):
     with Writer("c", 64, 8, create=True, directory=tmp_path) as w, Reader("c", directory=tmp_path) as r:
