@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The native ends of bench/ipc.py: what a Cython user writes over ipc.ring and ipc.broadcast_ring."""
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from ipc.broadcast_ring cimport BROADCAST_OK, broadcast_begin, broadcast_end, broadcast_read, broadcast_ring
 from ipc.broadcast cimport Publisher, Subscriber
@@ -79,7 +79,6 @@ def broadcast(Publisher p, uint64_t n):
     cdef broadcast_ring b = p.b
     cdef uint64_t i, begun
     cdef uint64_t *m
-    cdef int j
     with nogil:
         begun = bench_tsc()
         for i in range(n):
@@ -97,7 +96,6 @@ def follow(Subscriber s, uint64_t until):
     cdef uint64_t[8] out
     cdef uint32_t n = 0
     cdef bint wrong = False
-    cdef int j
     with nogil:
         while b.next < until:
             if broadcast_read(&b, out, &n) == BROADCAST_OK and (out[0] != out[6] or n != 56):
