@@ -1,6 +1,7 @@
 """Segments: every wrong field has an error of its own, roles die with their holder, nothing of a peer's can kill us."""
 import errno
 import functools
+import mmap
 import os
 import pathlib
 import re
@@ -13,7 +14,7 @@ import time
 
 import numpy
 import pytest
-from children import Child
+from children import Child, Patience
 
 from ipc.broadcast import Publisher, Subscriber
 from ipc.channel import Reader, Writer
@@ -32,6 +33,7 @@ from ipc.segment import (
     segment_path,
     segments,
 )
+from ipc.wait import RingCorrupt
 
 FIELDS = {"magic": (0, "<Q"), "layout": (8, "<I"), "byte_order": (12, "<I"), "kind": (16, "<I"), "max_len": (20, "<I"),
           "capacity": (24, "<Q"), "size": (32, "<Q"), "boot_id": (64, "<Q"), "state": (80, "<I"), "start_time": (48, "<Q")}
@@ -346,6 +348,39 @@ def test_a_file_truncated_under_the_mapping_is_an_error_and_no_signal(tmp_path):
             w.send(b"z" * 1024)
     r.close()
     w.close()
+
+
+def with_a_message(kind, directory, n):
+    """A segment whose next message is `n` zeros; the octets behind its header."""
+    first, second = SIDES[kind]
+    with first("x", 64, 16, create=True, directory=directory) as a:
+        (a.publish if kind == "broadcast" else a.send)(bytes(n))
+    return pathlib.Path(segment_path("x", directory)).read_bytes()[4096:]
+
+
+@pytest.mark.parametrize("kind", ["channel", "mpsc", "broadcast"])
+def test_a_length_that_changes_while_it_is_read_is_judged_as_it_is_used(tmp_path, kind):
+    """A peer writes one length and another, as fast as it can: what comes is whole, or the ring is damaged, never more."""
+    five, seven = (with_a_message(kind, d, n) for d, n in ((tmp_path / "5", 5), (tmp_path / "7", 7)) if not d.mkdir())
+    (at,) = (i for i in range(len(five)) if five[i] != seven[i])        # the length, wherever it is
+
+    def change(say):
+        with open(segment_path("x", tmp_path / "5"), "r+b") as f, mmap.mmap(f.fileno(), 0) as octets:
+            say("on")
+            while True:
+                octets[4096 + at + 2] = 1       # 65,541
+                octets[4096 + at + 2] = 0
+    seen, patience, reader = {5: 0, RingCorrupt: 0}, Patience(), SIDES[kind][1]
+    with Child(change) as child:
+        child.hear()
+        while min(seen.values()) < 1000:
+            patience.check(seen)
+            with reader("x", directory=tmp_path / "5", **({"start": 0} if kind == "broadcast" else {})) as r:
+                try:
+                    with memoryview(r.read()) if kind == "broadcast" else r.peek() as m:
+                        seen[len(m)] += 1
+                except RingCorrupt:
+                    seen[RingCorrupt] += 1
 
 
 def test_a_closed_segment_says_so(tmp_path):

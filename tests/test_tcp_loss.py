@@ -162,6 +162,19 @@ def test_a_window_update_is_no_duplicate_ack(make_link):
     assert link.conn.info()["retransmitted"] == 0
 
 
+@pytest.mark.parametrize("duplicates", [1, 2])
+def test_without_sack_duplicate_acks_too_few_for_a_repair_do_not_stop_the_probe(make_link, duplicates):
+    link = opened(make_link, with_sack=False)
+    flight(link, 8)
+    link.wait(RTT)
+    for _ in range(duplicates):
+        acks(link, 0)
+    link.silent()
+    link.wait(2 * RTT + 1000)
+    again(link, 0)
+    assert link.counted()["tx_tail_probe"] == 1
+
+
 def test_without_sack_the_probe_is_the_oldest_segment(make_link):
     link = opened(make_link, with_sack=False)
     flight(link, 2)
