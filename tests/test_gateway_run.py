@@ -1,4 +1,5 @@
 """run(): threads, signals, shutdown. The one place where engines read the clock; what is waited for is events."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -35,34 +36,38 @@ print([octets.split(b"\\x0135=")[1][:1].decode() for _, _, way, octets in gatewa
 """
 
 
+@contextlib.contextmanager
 def child(before=""):
     path = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
-    process = subprocess.Popen([sys.executable, "-c", CHILD.format(path=path, before=before)], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "logged on\n", process.communicate(timeout=30)
-    return process
+    with subprocess.Popen([sys.executable, "-c", CHILD.format(path=path, before=before)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "logged on\n", process.communicate(timeout=30)
+            yield process
+        finally:
+            process.kill()              # one that goes on all the same
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_shuts_down_with_a_logout(which):
-    process = child()
-    process.send_signal(which)
-    out, err = process.communicate(timeout=30)
+    with child() as process:
+        process.send_signal(which)
+        out, err = process.communicate(timeout=30)
     assert out == "logged out\n['A', '5'] disconnected\n" and err == "" and process.returncode == 0
 
 
 def test_a_second_signal_ends_at_once():
     # nobody answers the Logout: the venue takes no more steps once it is logged on to
-    process = child("""
+    with child("""
 while not there.logged_on or not gateway.sessions[0].logged_on:
     gateway.step(), venue.step()
 gateway.submit(lambda: print("running", flush=True))
 gateway.run()
-""")
-    assert process.stdout.readline() == "running\n"         # before that the signals would be Python's
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+""") as process:
+        assert process.stdout.readline() == "running\n"     # before that the signals would be Python's
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
     assert process.returncode in (-signal.SIGINT, -signal.SIGTERM)
 
 

@@ -11,6 +11,7 @@ did not apply, or its tests fail without it.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -94,9 +95,11 @@ class Copy:
         try:
             out, _ = run.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)      # with the children its tests forked
-            run.communicate()
             return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)  # with what its tests started and a fault kept from ending
+            run.communicate()
         return subprocess.CompletedProcess(run.args, run.returncode, out)
 
     def judge(self, patch):
