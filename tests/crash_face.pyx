@@ -86,15 +86,9 @@ cdef extern from *:
         *trapped = BREAKPOINT;
         return 1;
     }
-    static void step_handlers(void) {
-        struct sigaction a;
-        memset(&a, 0, sizeof(a));
-        a.sa_flags = SA_SIGINFO | SA_RESTART;
-        a.sa_sigaction = on_trap;
-        sigaction(SIGTRAP, &a, NULL);
-    }
+    static void count_steps(void) { step_handler(SIGTRAP, on_trap); }
     #else
-    static void step_handlers(void) { }
+    static void count_steps(void) { }
     static int step_calls_of(void *function) { return 0; }
     #endif
     static int has_text(const uint8_t *p, uint32_t n, const char *text) {
@@ -116,7 +110,7 @@ cdef extern from *:
     stepped step
     int (*entered)(void *first) noexcept nogil
     void die_here(const char *point) noexcept nogil
-    void step_handlers() noexcept nogil
+    void count_steps() noexcept nogil
     void step_begin() noexcept nogil
     void step_end() noexcept nogil
     int step_calls_of(void *function) noexcept nogil
@@ -340,7 +334,7 @@ def arm(str point, int passages, double share, int fd, str fault=""):
     now.fault = FAULTS[fault]
     now.left = passages
     now.share = share
-    step_handlers()
+    count_steps()
     signal(SIGUSR1, cut_the_wire)
 
 

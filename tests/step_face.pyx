@@ -79,22 +79,14 @@ cdef extern from *:
             step.last = now;
         }
     }
-    static void step_handlers(void) {
-        struct sigaction a;
-        memset(&a, 0, sizeof(a));
-        a.sa_flags = SA_SIGINFO | SA_RESTART;
-        a.sa_sigaction = on_trap;
-        sigaction(SIGTRAP, &a, NULL);
-        a.sa_sigaction = on_store;
-        sigaction(SIGSEGV, &a, NULL);
-    }
-    #else
-    static void step_handlers(void) { }
     #endif
     static void step_arm(int by, uint64_t at, int number) {
         step.by = by, step.at = at, step.number = number;
         step.seen = step.last = 0;                  /* the state it begins in is the first */
-        step_handlers();
+    #if CAN_STEP
+        step_handler(SIGTRAP, on_trap);
+        step_handler(SIGSEGV, on_store);
+    #endif
     }
     static void step_range(uintptr_t from, uintptr_t to) {
         if (step.ranges < 8)
