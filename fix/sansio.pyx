@@ -9,16 +9,13 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
-import datetime
-import decimal
-
 from fix.encode cimport fix_put_raw, fix_writer
 from fix.endpoint cimport (
     FIX_ACCEPTOR, FIX_DISCONNECTED, FIX_ESTABLISHED, FIX_EV_GAP, FIX_EV_LOGOUT, FIX_EV_RESEND_REQUESTED, FIX_INITIATOR,
     fix_session, fix_session_config, fix_session_config_init, session_free, session_new,
 )
 from fix.message cimport FIX_SLACK, fix_field, fix_find, fix_msg
-from fix.outbound cimport is_header_tag, session_begin_with, session_end
+from fix.outbound cimport session_begin_with, session_end
 from fix.parse cimport FIX_COMPLETE, FIX_PARTIAL, fix_msg_alloc, fix_msg_free, fix_parse
 from fix.reject cimport session_business_reject, session_reject
 from fix.session cimport (
@@ -26,6 +23,7 @@ from fix.session cimport (
     session_poll, session_renumber, session_reset, session_schedule, session_test_request,
 )
 from fix.store cimport MemoryStore, Store
+from fix.tagvalue cimport split
 from fix.validate cimport Validator, fix_check
 
 from fix.errors import LocalProtocolError, RemoteProtocolError
@@ -194,77 +192,6 @@ cdef int configure(fix_session_config *c, dict options) except -1:
     if o:
         raise TypeError(f"{', '.join(sorted(o))}: no such option of a Session")
     return 0
-
-
-cdef bytes value_octets(int tag, value):
-    """A field's value as FIX writes it."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bool):
-        return b"Y" if value else b"N"
-    if isinstance(value, int):
-        return b"%d" % value
-    if isinstance(value, float):
-        value = decimal.Decimal(repr(value))
-    if isinstance(value, decimal.Decimal):
-        if not value.is_finite():
-            raise LocalProtocolError(f"field {tag} is {value}, must be a finite number")
-        return format(value, "f").encode()
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is not None:
-            value = value.astimezone(datetime.timezone.utc)
-        return value.strftime("%Y%m%d-%H:%M:%S.").encode() + b"%03d" % (value.microsecond // 1000)
-    if isinstance(value, datetime.date):
-        return value.strftime("%Y%m%d").encode()
-    return str(value).encode("latin-1")
-
-
-cdef tuple split(message):
-    """-> (MsgType, header fields ascending but for the entries of NoHops(627), body), each field with its SOH."""
-    cdef list head = []
-    cdef list body = []
-    cdef bytes MsgType = b"", value
-    cdef bint in_body = False
-    cdef int tag
-    for tag, value in pairs_of(message):
-        if tag == 35 and not MsgType:
-            MsgType = value
-        elif tag in (8, 9, 10, 34, 43, 49, 52, 56, 122) and not in_body:
-            pass
-        elif tag in (8, 9, 10):
-            pass
-        elif is_header_tag(tag) and tag not in (34, 43, 49, 52, 56, 122):
-            head.append((tag, value))
-        else:
-            body.append(b"%d=%b\x01" % (tag, value))
-    head.sort(key=lambda field: 627 if 628 <= field[0] <= 630 else field[0])
-    return MsgType, b"".join([b"%d=%b\x01" % field for field in head]), b"".join(body)
-
-
-cdef list pairs_of(message):
-    """(tag, octets) pairs of whatever Session.send takes."""
-    cdef list pairs = []
-    if isinstance(message, (str, bytes, bytearray)):
-        line = message.encode("latin-1") if isinstance(message, str) else bytes(message)
-        for field in line.replace(b"|", b"\x01").split(b"\x01") if b"\x01" not in line else line.split(b"\x01"):
-            tag, sep, value = field.partition(b"=")
-            if not field:
-                continue
-            if not sep or not tag.isdigit():
-                raise LocalProtocolError(f"{field!r} is not tag=value")
-            pairs.append((int(tag), value))
-        return pairs
-    length = None
-    for tag, value in (message.items() if hasattr(message, "items") else message):
-        tag = int(tag)
-        if not 0 < tag < 1 << 31:
-            raise LocalProtocolError(f"tag is {tag}, must be 1 to 2147483647")
-        value = value_octets(tag, value)
-        if b"\x01" in value and length != len(value):
-            raise LocalProtocolError(f"field {tag} holds SOH: only a data field behind its Length field may")
-        length = int(value) if value.isdigit() else None
-        pairs.append((tag, value))
-    return pairs
 
 
 cdef class Session:

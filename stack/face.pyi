@@ -9,8 +9,6 @@ from stack.flight import FlightRecorder
 from stack.netif import Netif
 
 FLIGHT: int
-LIMITS: dict[str, tuple[int, int]]
-MS: int
 
 @disjoint_base
 class Stack:

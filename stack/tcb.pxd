@@ -1,6 +1,7 @@
 # The transmission control block and what stands around it: states, events, options, counters, the table of connections.
 # Structs only; variables carry their names of RFC 9293 section 3.3.1. Who changes what: tcp_input (RCV.*, state), tcp_recovery
-# (what acknowledgements mean), tcp_output (SND.NXT, segments), tcp (opening, closing, time).
+# (what acknowledgements mean), tcp_timeout (what silence means), tcp_output (SND.NXT), tcp_segment (what an ACK sent settles),
+# tcp (opening, closing, time).
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from stack.netif cimport netif

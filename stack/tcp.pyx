@@ -15,9 +15,10 @@ from .tcb cimport *
 from .tcp_input cimport tcp_input
 from .tcp_open cimport tcp_window_shift
 from .tcp_output cimport *
-from .tcp_recovery cimport tcp_smaller_mss, tcp_timeout_probe, tcp_timeout_reorder, tcp_timeout_rto
+from .tcp_segment cimport *
 from .tcp_table cimport *
 from .tcp_text cimport tcp_pass_up
+from .tcp_timeout cimport tcp_smaller_mss, tcp_timeout_probe, tcp_timeout_reorder, tcp_timeout_rto
 from .timer cimport NEVER, timer, timer_set, timers_due, timers_next
 from .wire.ipv4 cimport IPPROTO_TCP, ipv4_hdr
 from .wire.icmp cimport *

@@ -14,8 +14,8 @@ from .recorder cimport recorder_l4
 from .seqnum cimport seq_ge, seq_gt, seq_in, seq_le, seq_lt
 from .tcb cimport *
 from .tcp_open cimport NO_FIELD, tcp_established, tcp_no_connection, tcp_passive_open, tcp_syn_sent, tcp_uto_arrives
-from .tcp_output cimport tcp_answer_stray, tcp_challenge_ack, tcp_reply_rst, tcp_send_ack, tcp_send_syn
 from .tcp_recovery cimport tcp_acked, tcp_acked_predicted, tcp_rtt_sample
+from .tcp_segment cimport tcp_answer_stray, tcp_challenge_ack, tcp_reply_rst, tcp_send_ack, tcp_send_syn
 from .tcp_table cimport *
 from .tcp_text cimport *
 from .timer cimport NEVER, timer_by

@@ -9,8 +9,9 @@ from .isn cimport COOKIE_PERIOD_S, cookie_check, cookie_make, isn_make
 from .reassembly cimport reass_init
 from .seqnum cimport seq_gt
 from .tcb cimport *
-from .tcp_output cimport tcp_header_make, tcp_output, tcp_reply_cookie, tcp_reply_rst, tcp_send_rst, tcp_send_syn
+from .tcp_output cimport tcp_output
 from .tcp_recovery cimport tcp_congestion_start, tcp_rtt_sample
+from .tcp_segment cimport tcp_header_make, tcp_reply_cookie, tcp_reply_rst, tcp_send_rst, tcp_send_syn
 from .tcp_table cimport tcb_take, tcp_end, tcp_listener_find, tcp_lookup, tcp_set_state, tcp_tell
 from .tcp_text cimport tcp_text_and_fin
 from .timer cimport NEVER, timer_by

@@ -1,4 +1,4 @@
-"""Segments leave here: the send ring, header templates, windows, retransmission.
+"""What is sent, and when: the send ring, windows, retransmission.
 
 For Cython only, see tcp_output.pxd.
 """

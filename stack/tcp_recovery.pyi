@@ -1,4 +1,4 @@
-"""What acknowledgements and silence mean: round trip time, congestion window, loss.
+"""What acknowledgements mean: round trip time, congestion window, loss.
 
 For Cython only, see tcp_recovery.pxd.
 """

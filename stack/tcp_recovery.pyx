@@ -1,19 +1,18 @@
-"""What acknowledgements and silence mean: round trip time, congestion window, loss.
+"""What acknowledgements mean: round trip time, congestion window, loss. What silence means is tcp_timeout's.
 
-RFC 6298 (timeout), 5681 and 6582 (NewReno), 2018, 6675 and 2883 (SACK, DSACK), 8985 (RACK-TLP), 8257 (DCTCP). Segments
-that leave because of it are built by tcp_output. The records of what is in flight (`c.sent`) tile SND.UNA..SND.NXT; loss
+RFC 6298 (round trip), 5681 and 6582 (NewReno), 2018, 6675 and 2883 (SACK, DSACK), 8985 (RACK-TLP), 8257 (DCTCP). Segments
+that leave because of it are sent by tcp_output. The records of what is in flight (`c.sent`) tile SND.UNA..SND.NXT; loss
 is marked on them and tcp_output sends again what is marked, so one loop serves every reason.
 
 Deviations: tail loss probes are used without SACK too, then with the oldest segment, because without SACK a second copy
 of the newest says nothing about the ones before it.
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from .neighbor cimport NEIGHBOR_STATIC, neighbor, neighbor_find
-from .netif cimport netif
 from .seqnum cimport seq_ge, seq_gt, seq_le, seq_lt
 from .tcb cimport *
-from .tcp_output cimport tcp_flight_size, tcp_output, tcp_retransmit, tcp_send_new, tcp_text_room, tcp_ts_now
+from .tcp_output cimport tcp_flight_size
+from .tcp_segment cimport tcp_ts_now
 from .tcp_table cimport tcp_predict
 from .timer cimport NEVER, timer_by
 from .wire.octets cimport unlikely
@@ -21,7 +20,6 @@ from .wire.tcp cimport tcp_opt
 
 cdef enum:
     DUP_THRESH = 3
-    R1 = 3                              # SHLD-10
     MIN_RTT_WINDOW_S = 10               # a minimum older than this is forgotten (RFC 8985 section 6.2, step 1)
     CWND_MAX = 1 << 30
     MAX_ACK_DELAY_NS = 50000000         # how far max_ack_delay learns
@@ -113,11 +111,6 @@ cdef void tcp_congestion_start(tcb *c) noexcept nogil:
     c.cwr_end = c.snd_una
     c.rack_fack = c.snd_una
     c.rack_dsack_round = c.snd_una
-
-
-cdef inline uint32_t tcp_half(const tcb *c, uint32_t flight) noexcept nogil:
-    """ssthresh after a loss: max(FlightSize / 2, 2 SMSS) (RFC 5681 equation 4)."""
-    return flight >> 1 if flight >> 1 > 2 * c.snd_mss else 2 * c.snd_mss
 
 
 cdef inline void tcp_grow(tcb *c, uint32_t acked, uint32_t flight) noexcept nogil:
@@ -233,16 +226,6 @@ cdef bint tcp_sacked_many(const tcb *c) noexcept nogil:
         n += (c.sent[i & c.sent_mask].flags & TCP_SENT_SACKED) != 0
         i += 1
     return n >= DUP_THRESH
-
-
-cdef inline void tcp_mark_lost(tcb *c, tcp_sent *s, int reason) noexcept nogil:
-    s.reason = <uint8_t>reason
-    if not s.flags & TCP_SENT_LOST:
-        s.flags |= TCP_SENT_LOST
-        c.lost_octets += s.end - s.seq
-    elif s.flags & TCP_SENT_IN_FLIGHT_AGAIN:
-        s.flags &= ~TCP_SENT_IN_FLIGHT_AGAIN    # its second copy is lost too
-        c.again_octets -= s.end - s.seq
 
 
 cdef bint tcp_rack_detect(tcb *c, uint64_t now_ns) noexcept nogil:
@@ -528,13 +511,6 @@ cdef bint tcp_count_duplicates(tcb *c, uint32_t ack, bint forward, bint duplicat
     return True
 
 
-cdef inline void tcp_limit_sacked(tcb *c) noexcept nogil:
-    """The guess of tcp_count_duplicates never exceeds what can have arrived."""
-    cdef uint32_t most = c.snd_nxt - c.snd_una - c.lost_octets
-    if c.sacked_octets > most:
-        c.sacked_octets = most
-
-
 # -- tail loss
 
 cdef void tcp_tail_answered(tcb *c, uint32_t ack, bint forward, bint bare, uint64_t now_ns) noexcept nogil:
@@ -568,122 +544,3 @@ cdef bint tcp_probe_filled_a_hole(tcb *c, const ack_news *news, uint64_t now_ns)
         return False
     tcp_mark_lost(c, &c.sent[c.sent_head & c.sent_mask], TCP_TX_FAST_RETRANSMIT)
     return True
-
-
-cdef void tcp_timeout_probe(tcb *c, uint64_t now_ns) noexcept nogil:
-    """Two round trips without a word: send new text, or the last segment again, to hear what is missing."""
-    cdef uint32_t n, room = tcp_text_room(c), i
-    c.pto_at_ns = NEVER
-    if c.snd_una == c.snd_nxt or c.recovery != TCP_RECOVERY_NONE or c.sent_head == c.sent_tail:
-        return
-    c.probes += 1
-    n = c.snd_end - c.snd_nxt
-    if n > room:
-        n = room
-    c.tlp_again = 0
-    if not c.fin_sent and n and c.snd_nxt + n - c.snd_una <= c.snd_wnd:
-        if not tcp_send_new(c, n, TCP_TX_TAIL_PROBE, now_ns):
-            return
-    else:
-        i = c.sent_tail - 1 if c.sack_ok else c.sent_head
-        c.tlp_again = 1
-        if not tcp_retransmit(c, i, TCP_TX_TAIL_PROBE, now_ns):
-            return
-    c.tlp_out = 1
-    c.pto_at_ns = NEVER                             # new text armed it again; there is one probe at a time (section 7.3)
-    c.tlp_end_seq = c.snd_nxt
-    c.rto_at_ns = now_ns + c.rto_ns
-    timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
-    tcp_predict(c)
-
-
-cdef void tcp_timeout_reorder(tcb *c, uint64_t now_ns) noexcept nogil:
-    """RFC 8985 section 6.3, RFC 5827: what was merely late is now lost."""
-    cdef bint found = False
-    if c.sack_ok:
-        found = tcp_rack_detect(c, now_ns)
-    elif c.recovery == TCP_RECOVERY_NONE and not c.tlp_out and c.sent_head != c.sent_tail:
-        tcp_mark_lost(c, &c.sent[c.sent_head & c.sent_mask], TCP_TX_FAST_RETRANSMIT)
-        tcp_limit_sacked(c)
-        found = True
-    if found:
-        if c.recovery == TCP_RECOVERY_NONE:
-            tcp_enter_recovery(c, now_ns)
-        tcp_output(c, now_ns)
-    tcp_predict(c)
-
-
-# -- timeout
-
-cdef void tcp_timeout_rto(tcb *c, uint64_t now_ns) noexcept nogil:
-    """RFC 6298 (5.4) to (5.6), RFC 5681 section 3.1: everything out is deemed lost, the oldest goes again, the timer backs off."""
-    cdef uint32_t i, flight = tcp_flight_size(c)
-    cdef tcp_sent *s
-    cdef bint reneged
-    if c.sent_head == c.sent_tail:
-        c.rto_at_ns = NEVER
-        return
-    c.timeouts += 1
-    if c.opt.congestion != TCP_CC_NONE:
-        if c.backoff == 0:
-            c.ssthresh = tcp_half(c, flight)
-        c.cwnd = c.snd_mss
-        c.cwnd_acked = 0
-    c.backoff += 1
-    if c.backoff == R1:
-        tcp_advise(c, now_ns)
-    c.rto_ns = 2 * c.rto_ns if 2 * c.rto_ns < c.opt.rto_max_ns else c.opt.rto_max_ns
-    c.recovery = TCP_RECOVERY_LOSS
-    c.recover = c.snd_nxt
-    c.dup_acks = 0
-    c.tlp_out = 0
-    c.pto_at_ns = c.reo_at_ns = NEVER
-    # RFC 2018 section 8: a receiver that lets SND.UNA stand there SACKed has changed its mind about all of it
-    reneged = c.sent[c.sent_head & c.sent_mask].flags & TCP_SENT_SACKED
-    c.sacked_octets = c.lost_octets = c.again_octets = 0
-    i = c.sent_head
-    while i != c.sent_tail:
-        s = &c.sent[i & c.sent_mask]
-        i += 1
-        if s.flags & TCP_SENT_SACKED and not reneged:
-            c.sacked_octets += s.end - s.seq
-            continue
-        s.flags = (s.flags & TCP_SENT_RETRANS) | TCP_SENT_LOST
-        s.reason = TCP_TX_TIMEOUT_RETRANSMIT
-        c.lost_octets += s.end - s.seq
-    c.rto_at_ns = now_ns + c.rto_ns
-    timer_by(&c.table.wheel, &c.wake, c.rto_at_ns)
-    tcp_predict(c)
-    tcp_output(c, now_ns)
-
-
-cdef void tcp_advise(tcb *c, uint64_t now_ns) noexcept nogil:
-    """MUST-20, R1: tell IP that this way may be dead. Its answer is to ask for the next hop's address again."""
-    cdef netif *nif = c.table.nif
-    cdef uint32_t hop = c.remote_addr if ((c.remote_addr ^ nif.addr) & nif.mask) == 0 else nif.gateway
-    cdef neighbor *nb = neighbor_find(&nif.neighbors, hop, now_ns)
-    if nb != NULL and nb.state != NEIGHBOR_STATIC:
-        nb.refresh_ns = now_ns
-
-
-cdef void tcp_smaller_mss(tcb *c, uint32_t mss, uint64_t now_ns) noexcept nogil:
-    """RFC 1191 section 6.4: segments cannot have passed; send them again, smaller, without blaming congestion."""
-    cdef uint32_t i = c.sent_head, room
-    cdef tcp_sent *s
-    cdef bint fin
-    c.pmtu_mss = mss
-    c.snd_mss = mss
-    room = tcp_text_room(c)
-    while i != c.sent_tail:
-        s = &c.sent[i & c.sent_mask]
-        i += 1
-        fin = c.fin_sent and s.end == c.snd_end + 1
-        if s.end - s.seq - fin > room and not s.flags & TCP_SENT_SACKED:
-            tcp_mark_lost(c, s, TCP_TX_PMTU_RETRANSMIT)
-    if not c.sack_ok:
-        tcp_limit_sacked(c)
-    if c.lost_octets and c.recovery == TCP_RECOVERY_NONE:
-        c.recovery = TCP_RECOVERY_LOSS
-        c.recover = c.snd_nxt
-    tcp_predict(c)
-    tcp_output(c, now_ns)

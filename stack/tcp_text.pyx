@@ -8,7 +8,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from .reassembly cimport reass, reass_append, reass_block, reass_consume, reass_insert, reass_next, reass_skip
 from .seqnum cimport seq_gt, seq_lt, seq_min
 from .tcb cimport *
-from .tcp_output cimport tcp_answer_stray, tcp_output, tcp_send_ack, tcp_send_room, tcp_send_rst
+from .tcp_output cimport tcp_output, tcp_send_room
+from .tcp_segment cimport tcp_answer_stray, tcp_send_ack, tcp_send_rst
 from .tcp_table cimport tcp_ack_later, tcp_end, tcp_ready_later, tcp_set_state, tcp_tell
 from .timer cimport NEVER, timer_by
 from .wire.octets cimport likely, unlikely
