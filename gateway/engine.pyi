@@ -142,7 +142,8 @@ class Engine:
     def stats(self) -> dict[str, int]:
         """Counters of the engine, and of device, stack and sessions added up."""
     def close(self) -> None:
-        """Abort what is still open and give memory back; the device is left to its owner. Idempotent."""
+        """Abort what is still open and give memory back; the device is left to its owner. Idempotent. RuntimeError while the
+        engine runs and inside a callback of a step."""
     def __enter__(self) -> Engine: ...
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None,
                  tb: TracebackType | None) -> None: ...
