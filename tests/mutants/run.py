@@ -89,17 +89,16 @@ class Copy:
                 shutil.copy2(self.like / name, self.root / name, follow_symlinks=False)
 
     def run(self, tests, timeout=TIMEOUT_S):
-        run = subprocess.Popen([PYTHON, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests], cwd=self.root,
-                               env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               start_new_session=True)
-        try:
-            out, _ = run.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)  # with what its tests started and a fault kept from ending
-            run.communicate()
+        with subprocess.Popen([PYTHON, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests], cwd=self.root,
+                              env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              start_new_session=True) as run:
+            try:
+                out, _ = run.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)      # with what its tests started and a fault kept from ending
         return subprocess.CompletedProcess(run.args, run.returncode, out)
 
     def judge(self, patch):
