@@ -5,6 +5,7 @@ Whether that test really kills the fault is `make mutants`, which takes over an 
 import os
 import pathlib
 import re
+import select
 import subprocess
 
 import pytest
@@ -75,6 +76,23 @@ def test_a_copy_is_put_back_as_it_was(tmp_path):
     copy.put_back()
     assert {p.name: (p.read_text(), p.stat().st_mtime) for p in copy.root.rglob("*") if p.is_file()} == {
         n: ("clean", 1) for n in ("a.pyx", "a.c", "a.so")}
+
+
+@pytest.mark.parametrize("limit_s", [None, 300])
+def test_what_a_test_leaves_running_ends_with_it(tmp_path, limit_s):
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    (tmp_path / "test_leaves.py").write_text(
+        "import subprocess\n"
+        "def test_leaves():\n"
+        "    subprocess.Popen(['sleep', '1000'], stdout=open('alive', 'wb'), stderr=subprocess.DEVNULL)\n")
+    copy = object.__new__(Copy)
+    copy.root, copy.env = tmp_path, dict(os.environ)
+    assert copy.run(["test_leaves.py"], limit_s).returncode == 0
+    ended = select.poll()
+    ended.register(alive, select.POLLHUP)           # nobody has it open for writing any more
+    assert ended.poll(60_000)
+    os.close(alive)
 
 
 def test_only_what_was_killed_and_has_not_changed_is_taken_over(tmp_path):
