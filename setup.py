@@ -75,6 +75,7 @@ def ext(name, dpdk=False, **kw):
 EXTENSIONS = [
     ext("ipc.segment"),
     ext("ipc.wait"),
+    ext("ipc.producer"),
     ext("ipc.channel"),
     ext("ipc.mpsc"),
     ext("ipc.broadcast"),

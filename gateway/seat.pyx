@@ -353,7 +353,7 @@ cdef class Seat:
         r.kind = REQUEST_HELLO
         room = ring_reserve(self.out, sizeof(request), 0)
         if room == NULL:                    # a dead predecessor's requests; the gateway takes them now
-            self.orders.wait_until(True, <int64_t>5_000_000_000)
+            self.orders.sleep_until(True, 5_000_000_000)
             room = ring_reserve(self.out, sizeof(request), 0)
             if room == NULL:
                 raise GatewayGone(f"{self.name}: the gateway takes nothing from the channel")

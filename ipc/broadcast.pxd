@@ -16,10 +16,10 @@ cdef struct descriptor:
 cdef class Publisher(Side):
     cdef readonly Segment pool
     cdef broadcast_ring b
-    cdef uint64_t next_buffer
     cdef int64_t open_buffer            # index of the buffer handed out, -1: none
     cdef readonly uint64_t oversize
     cdef bint put(self, const uint8_t *p, uint32_t n) noexcept nogil
+    cdef int _fitting(self, Py_ssize_t n, uint32_t max_len) except -1
 
 cdef class Subscriber(Side):
     cdef readonly Segment pool

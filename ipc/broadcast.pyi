@@ -12,7 +12,7 @@ from ipc.wait import Side
 class Publisher(Side):
     pool: Segment | None
     oversize: int
-    def __init__(self, name: str, max_len: int | None = None, capacity: int = 4096, *, create: bool | None = None,
+    def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = None,
                  directory: StrPath | None = None, buffers: int = 0, wakeups: bool = False, replace: bool = False,
                  timeout: float = 1.0, lock: bool = False, hugepages: bool = False) -> None: ...
     def publish(self, message: Buffer) -> int: ...

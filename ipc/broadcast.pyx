@@ -29,9 +29,11 @@ from ipc.broadcast_ring cimport (
     broadcast_publish,
     broadcast_read,
     broadcast_resume,
+    broadcast_tail_holds,
     broadcast_whole,
 )
-from ipc.segment cimport LOCK_PRODUCER, SEGMENT_BROADCAST, SEGMENT_POOL, obtain, view
+from ipc.producer cimport octet_rows
+from ipc.segment cimport LOCK_PRODUCER, SEGMENT_BROADCAST, SEGMENT_HEADER, SEGMENT_POOL, Segment, obtain, view
 from ipc.wait cimport SEGMENT_WAKEUPS
 
 from ipc.segment import RoleTaken, hugetlbfs
@@ -50,43 +52,61 @@ cdef uint64_t *buffer_at(Segment pool, uint64_t k) noexcept nogil:
     return <uint64_t *>(pool.data + (k & (pool.capacity - 1)) * buffer_stride(pool.max_len))
 
 
+cdef Segment attached_pool(Segment segment, name, directory, max_len, buffers, timeout, lock):
+    """The pool of buffers of a broadcast attached, its geometry checked."""
+    cdef Segment pool
+    if segment.max_len != sizeof(descriptor):
+        raise RingCorrupt(segment.path, "its geometry cannot be", "remove it and create it again")
+    pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, max_len, buffers, timeout, lock)
+    if pool.capacity * buffer_stride(pool.max_len) + SEGMENT_HEADER > pool.size:
+        path = pool.path
+        pool.close()
+        raise RingCorrupt(path, "its geometry cannot be", "remove it and create it again")
+    return pool
+
+
 cdef class Publisher(Side):
     """The only writer of the broadcast `name`; a second one is refused while this one lives.
 
     max_len   octets of the longest message (of one buffer, with `buffers`); needed to create
-    capacity  messages the ring keeps for readers that fall behind, a power of two: size it for the longest stall
+    capacity  messages the ring keeps for readers that fall behind, a power of two (4,096): size it for the longest stall
     buffers   0, or the number of buffers of the pool, a power of two
     wakeups   readers may sleep; costs the writer a full fence a message
     lock      True: this side's mapping is never paged out (mlock; OSError where RLIMIT_MEMLOCK forbids it)
     hugepages True: the segments lie on hugetlbfs, in `directory` or its first mount; for readers alike
     """
 
-    def __init__(self, name, max_len=None, capacity=4096, *, create=None, directory=None, buffers=0, wakeups=False,
+    def __init__(self, name, max_len=None, capacity=None, *, create=None, directory=None, buffers=0, wakeups=False,
                  replace=False, timeout=1.0, lock=False, hugepages=False):
         self.open_buffer = -1
         if hugepages:
             directory = hugetlbfs(directory)
+        size = 4096 if capacity is None else capacity
         ring_len = sizeof(descriptor) if buffers and max_len is not None else max_len
-        self.segment = obtain(name, SEGMENT_BROADCAST, ring_len, capacity, broadcast_octets(ring_len or 0, capacity), create,
+        self.segment = obtain(name, SEGMENT_BROADCAST, ring_len, size, broadcast_octets(ring_len or 0, size), create,
                               directory, (SEGMENT_WAKEUPS if wakeups else 0) | (BROADCAST_POOLED if buffers else 0),
-                              replace, timeout, lock, (None, None))
+                              replace, timeout, lock, (ring_len, capacity))
         try:
-            if self.segment.created:
-                if buffers:
-                    self.pool = Segment.create(name + ".pool", SEGMENT_POOL, max_len, buffers,
-                                               buffers * buffer_stride(max_len), directory, 0, True, lock)
-                    self.pool.publish()
-                self.segment.publish()
+            if self.segment.created and buffers:
+                self.pool = Segment.create(name + ".pool", SEGMENT_POOL, max_len, buffers,
+                                           buffers * buffer_stride(max_len), directory, 0, True, lock)
             elif self.segment.flags & BROADCAST_POOLED:
-                self.pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, max_len, None, timeout, lock)
-            if not self.segment.claim(LOCK_PRODUCER):
+                self.pool = attached_pool(self.segment, name, directory, max_len, buffers or None, timeout, lock)
+            if not self.segment.claim(LOCK_PRODUCER) or not (self.pool is None or self.pool.claim(LOCK_PRODUCER)):
                 raise RoleTaken(self.segment.path, "has a living publisher already", "end that publisher first", 16)
-            if broadcast_octets(self.segment.max_len, self.segment.capacity) + 4096 > self.segment.size:
+            if broadcast_octets(self.segment.max_len, self.segment.capacity) + SEGMENT_HEADER > self.segment.size:
                 raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
             broadcast_attach(&self.b, self.segment.data, self.segment.max_len, self.segment.capacity)
+            if not broadcast_tail_holds(&self.b, self.b.next):
+                raise RingCorrupt(self.segment.path, "its tail cannot be", "remove it and create it again")
             broadcast_resume(&self.b)
+            for made in (self.pool, self.segment):
+                if made is not None and made.created:
+                    made.publish()
         except BaseException:
-            self.close()
+            self.segment.discard()
+            if self.pool is not None:
+                self.pool.discard()
             raise
 
     cdef bint put(self, const uint8_t *p, uint32_t n) noexcept nogil:
@@ -99,49 +119,53 @@ cdef class Publisher(Side):
 
     def publish(self, const uint8_t[::1] message not None):
         """Publishes one message and returns its number. ValueError if it is too long. With a pool: copied into a buffer."""
-        cdef uint32_t n = <uint32_t>message.shape[0]
-        cdef const uint8_t *p = &message[0] if n else NULL
-        self.segment.check()
+        cdef Py_ssize_t n = message.shape[0]
+        self.segment.alone()
         if self.pool is not None:
+            self._fitting(n, self.pool.max_len)
+            if self.open_buffer >= 0:
+                raise ValueError("publish the buffer handed out first")
             with self.buffer() as room:
-                if n > self.pool.max_len:
-                    self.open_buffer = -1
-                    self.oversize += 1
-                    raise ValueError(f"message has {n} octets, a buffer takes {self.pool.max_len}")
                 room[:n] = message
             return self.publish_buffer(n)
-        if not self.put(p, n):
-            raise ValueError(f"message has {n} octets, the broadcast takes {self.b.max_len}")
+        self._fitting(n, self.b.max_len)
+        self.put(&message[0] if n else NULL, <uint32_t>n)
         return self.b.next - 1
+
+    cdef int _fitting(self, Py_ssize_t n, uint32_t max_len) except -1:
+        if n < 0 or n > max_len:
+            self.oversize += 1
+            raise ValueError(f"message has {n} octets, the broadcast takes {max_len}")
+        return 0
 
     def publish_batch(self, messages):
         """Publishes each row of a C-contiguous 2-D array of octets or of a structured array; returns how many."""
         cdef const uint8_t[:, ::1] rows
+        cdef const uint8_t *p
         cdef Py_ssize_t k
         cdef uint32_t n
-        import numpy
-        self.segment.check()
+        self.segment.alone()
         if self.pool is not None:
             raise ValueError("a pooled broadcast publishes buffers one by one")
-        a = numpy.ascontiguousarray(messages)
-        rows = a.view(numpy.uint8).reshape(len(a), -1 if len(a) else 0)
+        rows = octet_rows(messages)
+        self._fitting(rows.shape[1], self.b.max_len)
         n = <uint32_t>rows.shape[1]
-        if n > self.b.max_len:
-            self.oversize += 1
-            raise ValueError(f"messages have {n} octets, the broadcast takes {self.b.max_len}")
+        p = &rows[0, 0] if n and rows.shape[0] else NULL
+        self.segment.copying += 1
         with nogil:
             for k in range(rows.shape[0]):
-                broadcast_publish(&self.b, &rows[k, 0], n)
+                broadcast_publish(&self.b, p + k * n, n)
             self.notify()
+        self.segment.copying -= 1
         return rows.shape[0]
 
     def buffer(self):
         """The pool's next buffer as a writable memoryview; whoever reads what it held before will be told so.
 
-        One at a time, until `publish_buffer`.
+        One at a time, until `publish_buffer`: asked again before, it is the same.
         """
         cdef uint64_t *stamp
-        self.segment.check()
+        self.segment.alone()
         if self.pool is None:
             raise ValueError("the broadcast has no pool of buffers (buffers=N when it is created)")
         self.pool.check()
@@ -156,11 +180,11 @@ cdef class Publisher(Side):
         """Publishes the first `n` octets of the buffer handed out; returns the message's number."""
         cdef descriptor d
         cdef uint64_t *stamp
-        self.segment.check()
+        self.segment.alone()
         if self.open_buffer < 0:
             raise ValueError("take a buffer first")
-        if not 0 <= n <= self.pool.max_len:
-            raise ValueError(f"{n} octets, a buffer has {self.pool.max_len}")
+        self.pool.check()
+        self._fitting(n, self.pool.max_len)
         stamp = buffer_at(self.pool, self.open_buffer)
         d.stamp, d.buffer, d.length = (load_relaxed(stamp) | 1) + 1, <uint32_t>self.open_buffer, n
         store_release(stamp, d.stamp)
@@ -180,7 +204,7 @@ cdef class Publisher(Side):
             self.pool.remove()
 
     def close(self):
-        """Gives the role up and unmaps."""
+        """Gives the role up and unmaps. BufferError while a buffer's view is held."""
         for s in (self.pool, self.segment):
             if s is not None:
                 s.close()
@@ -221,14 +245,10 @@ cdef class Subscriber(Side):
             directory = hugetlbfs(directory)
         self.segment = Segment.attach(name, SEGMENT_BROADCAST, directory, None, None, timeout, lock)
         try:
-            if broadcast_octets(self.segment.max_len, self.segment.capacity) + 4096 > self.segment.size:
+            if broadcast_octets(self.segment.max_len, self.segment.capacity) + SEGMENT_HEADER > self.segment.size:
                 raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
             if self.segment.flags & BROADCAST_POOLED:
-                if self.segment.max_len != sizeof(descriptor):
-                    raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
-                self.pool = Segment.attach(name + ".pool", SEGMENT_POOL, directory, None, None, timeout, lock)
-                if self.pool.capacity * buffer_stride(self.pool.max_len) + 4096 > self.pool.size:
-                    raise RingCorrupt(self.pool.path, "its geometry cannot be", "remove it and create it again")
+                self.pool = attached_pool(self.segment, name, directory, None, None, timeout, lock)
             self.set_wait(wait)
             broadcast_attach(&self.b, self.segment.data, self.segment.max_len, self.segment.capacity)
             self.scratch = <uint8_t *>malloc(self.segment.max_len + 8)
@@ -243,10 +263,15 @@ cdef class Subscriber(Side):
         free(self.scratch)
 
     def join(self, start="newest"):
-        """Moves to `newest`, `oldest` or a message number; a number already overwritten is reported as lost at the next read."""
+        """Moves to `newest`, `oldest` or a message number.
+
+        What was overwritten from that number on is reported as lost at the next read; one not yet published is waited for.
+        """
         cdef uint64_t tail
-        self.segment.check()
+        self.segment.alone()
         tail = load_acquire(&self.b.shared.tail)
+        if not broadcast_tail_holds(&self.b, tail):
+            self._corrupt()
         if start == "newest":
             broadcast_join(&self.b, tail)
         elif start == "oldest":
@@ -267,30 +292,30 @@ cdef class Subscriber(Side):
     cdef int _corrupt(self) except -1:
         raise RingCorrupt(self.segment.path, "a length, a stamp or the tail cannot be", "remove it and create it again")
 
-    cdef int ready(self, bint for_room) noexcept nogil:
+    cdef bint ready(self, bint for_room) noexcept nogil:
         return load_acquire(&broadcast_at(&self.b, self.b.next).stamp) >= broadcast_whole(&self.b, self.b.next)
 
     def wait(self, timeout_ns=-1):
         """True as soon as a message can be read; False when `timeout_ns` is over (-1: never)."""
-        cdef int64_t t = timeout_ns
         cdef bint there
-        self.segment.check()
-        with nogil:
-            there = self.wait_until(False, t)
+        self.segment.alone()
+        there = self.sleep_until(False, timeout_ns)
         self.segment.check()
         return there
 
-    def read(self, timeout_ns=0):
+    def read(self, int64_t timeout_ns=0):
         """The next message as bytes, or None; waits up to `timeout_ns` (-1: for ever). Look at `lost` to see a gap."""
         cdef uint32_t n = 0
+        cdef int64_t end = 0
         cdef int verdict
-        self.segment.check()
+        self.segment.alone()
         if self.pool is not None:
             raise ValueError("a pooled broadcast is read with borrow()")
         verdict = self.get(self.scratch, &n)
-        if verdict == BROADCAST_EMPTY and timeout_ns:
-            if self.wait(timeout_ns):
-                verdict = self.get(self.scratch, &n)
+        while verdict == BROADCAST_EMPTY and timeout_ns != 0 and self.linger(False, timeout_ns, &end):
+            self.segment.alone()
+            verdict = self.get(self.scratch, &n)
+        self.segment.check()
         if verdict == BROADCAST_CORRUPT:
             self._corrupt()
         return PyBytes_FromStringAndSize(<const char *>self.scratch, n) if verdict == BROADCAST_OK else None
@@ -305,37 +330,45 @@ cdef class Subscriber(Side):
     def read_array(self, dtype, uint64_t most=65536):
         """Up to `most` messages of exactly `dtype.itemsize` octets as one structured array.
 
-        (array, numbers lost): the loss lies before the array's first message; a batch ends where another loss begins.
-        ValueError if a message has another length; it is skipped.
+        (array, numbers lost): the loss lies before the array's first message; a batch ends before another loss, and
+        before a message of another length. That one, as the first, is a ValueError, and skipped.
         """
         cdef uint32_t n = 0, size
-        cdef uint64_t k = 0, before = self.b.lost, there
+        cdef uint64_t k = 0, before = self.b.lost, there, tail, next, got, lost
         cdef int verdict = BROADCAST_EMPTY
         cdef uint8_t[::1] out
         import numpy
-        self.segment.check()
+        self.segment.alone()
         if self.pool is not None:
             raise ValueError("a pooled broadcast is read with borrow()")
         dtype = numpy.dtype(dtype)
         size = dtype.itemsize
+        if size == 0:
+            raise ValueError(f"{dtype} has no octets; empty messages are read with read")
         tail = load_acquire(&self.b.shared.tail)
-        there = min(max(tail - self.b.next, 0), most, self.b.capacity)
-        array = numpy.empty(there + 1, dtype)
+        # one more than the tail says: a publisher killed just before it wrote the tail has published
+        there = min((tail - self.b.next if tail > self.b.next else 0) + 1, most, self.b.capacity)
+        array = numpy.empty(there, dtype)
+        if not there:
+            return array, 0
         out = array.reshape(-1).view(numpy.uint8)
+        self.segment.copying += 1
         with nogil:
             while k < there:
+                next, got, lost = self.b.next, self.b.got, self.b.lost
                 verdict = broadcast_read(&self.b, self.scratch, &n)
-                if verdict == BROADCAST_LOST:
-                    if k:
-                        break
+                if verdict == BROADCAST_LOST and k == 0:
                     continue
                 if verdict != BROADCAST_OK or n != size:
+                    if k:                       # for the next call, which begins with it
+                        self.b.next, self.b.got, self.b.lost = next, got, lost
                     break
                 memcpy(&out[k * size], self.scratch, size)
                 k += 1
-        if verdict == BROADCAST_CORRUPT:
+        self.segment.copying -= 1
+        if k == 0 and verdict == BROADCAST_CORRUPT:
             self._corrupt()
-        if verdict == BROADCAST_OK and k < there:
+        if k == 0 and verdict == BROADCAST_OK:
             raise ValueError(f"message {self.b.next - 1} has {n} octets, {dtype} has {size}")
         return array[:k], self.b.lost - before
 
@@ -344,7 +377,7 @@ cdef class Subscriber(Side):
         cdef descriptor d
         cdef uint32_t n = 0
         cdef int verdict
-        self.segment.check()
+        self.segment.alone()
         if self.pool is None:
             raise ValueError("the broadcast has no pool of buffers")
         self.pool.check()
@@ -365,6 +398,8 @@ cdef class Subscriber(Side):
 
     def still(self, uint32_t buffer, uint64_t stamp):
         """True while `buffer` of the pool carries `stamp`: what was read from it before this call was whole."""
+        if self.pool is None:
+            raise ValueError("the broadcast has no pool of buffers")
         self.pool.check()
         fence_acquire()
         return load_relaxed(buffer_at(self.pool, buffer)) == stamp

@@ -98,6 +98,33 @@ cdef inline void broadcast_resume(broadcast_ring *b) noexcept nogil:
         store_release(&b.shared.tail, b.next)
 
 
+cdef inline bint broadcast_tail_holds(broadcast_ring *b, uint64_t tail) noexcept nogil:
+    """False: the slot of the newest message before `tail`, read from shared memory before, has never held it."""
+    return tail == 0 or load_acquire(&broadcast_at(b, tail - 1).stamp) >= broadcast_whole(b, tail - 1)
+
+
+cdef inline uint64_t broadcast_number(broadcast_ring *b, uint64_t number, uint64_t stamp) noexcept nogil:
+    """The number of the message that `stamp`, found in the slot of message `number`, is of; 2**64-1 for no message's."""
+    cdef uint64_t generation = (stamp - 1) >> 1
+    return (generation << b.shift) + (number & b.mask) if generation <= ~<uint64_t>0 >> b.shift else ~<uint64_t>0
+
+
+cdef inline uint64_t broadcast_lapped(broadcast_ring *b) noexcept nogil:
+    """Where a reader whose slot holds a later message goes on; 0: its stamp and the tail cannot both be true.
+
+    A message is stamped when all before it are in the tail, but for the one or two whose store is on its way; and when
+    the tail has passed a message by a round, its slot carries the next round's stamp. The writer goes on between our
+    looks, so a stamp is looked at on either side of the tail.
+    """
+    cdef broadcast_slot *slot = broadcast_at(b, b.next)
+    cdef uint64_t before = broadcast_number(b, b.next, load_acquire(&slot.stamp))
+    cdef uint64_t tail = load_acquire(&b.shared.tail), behind = b.capacity >> 2, to
+    if before > tail + 2 or tail > broadcast_number(b, b.next, load_acquire(&slot.stamp)) + b.capacity:
+        return 0
+    to = tail - behind if tail > behind else tail
+    return to if to > b.next else b.next + 1        # the very slot we stand on is being overwritten
+
+
 cdef inline void *broadcast_begin(broadcast_ring *b) noexcept nogil:
     """Room for the next message; its slot reads as being written from now on. Always succeeds, never waits."""
     cdef broadcast_slot *slot = broadcast_at(b, b.next)
@@ -131,7 +158,7 @@ cdef inline int broadcast_read(broadcast_ring *b, void *out, uint32_t *n) noexce
     quarter of the ring behind the newest, so that the next call is not lapped at once.
     """
     cdef broadcast_slot *slot = broadcast_at(b, b.next)
-    cdef uint64_t want = broadcast_whole(b, b.next), tail, to
+    cdef uint64_t want = broadcast_whole(b, b.next), to
     cdef uint32_t length
     cdef uint64_t stamp = load_acquire(&slot.stamp)
     if stamp < want:
@@ -148,13 +175,8 @@ cdef inline int broadcast_read(broadcast_ring *b, void *out, uint32_t *n) noexce
                 return BROADCAST_OK
         elif load_acquire(&slot.stamp) == want:
             return BROADCAST_CORRUPT        # the stamp vouches for a length that cannot be
-    tail = load_acquire(&b.shared.tail)
-    if (stamp - 1) >> 1 > (tail + 1) >> b.shift:
-        return BROADCAST_CORRUPT            # of a generation the writer has not come to; one slot after another would be lost
-    to = tail - (b.capacity >> 2) if tail > b.capacity >> 2 else tail
-    if to <= b.next:
-        to = b.next + 1                     # the very slot we stand on is being overwritten
-    if to - b.next > <uint64_t>1 << 62:
+    to = broadcast_lapped(b)
+    if to == 0:
         return BROADCAST_CORRUPT
     b.lost += to - b.next
     b.next = to

@@ -1,28 +1,19 @@
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from _typeshed import StrPath
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, disjoint_base
 
+from ipc.producer import Producer
 from ipc.wait import Side
 
-POLICIES: Final[dict[str, int]]
-
 @disjoint_base
-class End(Side):
+class Writer(Producer):
     @property
     def max_len(self) -> int: ...
     @property
     def capacity(self) -> int: ...
-
-@disjoint_base
-class Writer(End):
-    sent: int
-    refused: int
-    timed_out: int
-    dropped: int
-    oversize: int
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = None,
                  directory: StrPath | None = None, policy: str = "refuse", block_ns: int = 1_000_000_000,
                  wait: str = "yield", wakeups: bool = False, replace: bool = False, timeout: float = 1.0,
@@ -38,7 +29,11 @@ class Writer(End):
     def free(self) -> int: ...
 
 @disjoint_base
-class Reader(End):
+class Reader(Side):
+    @property
+    def max_len(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
     received: int
     mark: int    # the consumer's own number, it outlives it; 0 in a new channel
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = False,

@@ -9,8 +9,10 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 from ipc.atomic cimport load_acquire
+from ipc.producer cimport POLICY_DROP_NEW, octet_rows
 from ipc.ring cimport (
     RING_CORRUPT,
+    RING_OK,
     RING_OVERSIZE,
     ring_attach,
     ring_available,
@@ -21,64 +23,43 @@ from ipc.ring cimport (
     ring_release,
     ring_reserve,
 )
-from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCER, SEGMENT_CHANNEL, obtain, view
+from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCER, SEGMENT_CHANNEL, SEGMENT_HEADER, Segment, obtain, view
 from ipc.wait cimport SEGMENT_WAKEUPS
 
 from ipc.segment import RoleTaken, hugetlbfs
 from ipc.wait import RingCorrupt
 
-POLICIES = {"refuse": POLICY_REFUSE, "block": POLICY_BLOCK, "drop": POLICY_DROP_NEW}
 
-cdef class End(Side):
-    """What Writer and Reader share: a ring bound to a segment."""
-
-    def __init__(self, *args, **kwargs):
-        raise TypeError("use Writer or Reader")
-
-    cdef int usable(self) except -1:
-        self.segment.check()
-        if self.r.verdict == RING_CORRUPT:
-            raise RingCorrupt(self.segment.path, "its counters or a length cannot be", "remove it and create it again")
-        return 0
-
-    cdef int ready(self, bint for_room) noexcept nogil:
-        if (ring_free_slots(&self.r) if for_room else ring_available(&self.r)) > 0:
-            return 1
-        return -1 if self.r.verdict == RING_CORRUPT else 0
-
-    @property
-    def max_len(self):
-        """Octets of the longest message."""
-        return self.r.max_len
-
-    @property
-    def capacity(self):
-        """Messages the ring holds."""
-        return self.r.capacity
+cdef int sound(Segment segment, ring *r) except -1:
+    """Raises where the ring must not be used: its segment says so, or a peer has damaged it."""
+    segment.alone()
+    if r.verdict == RING_CORRUPT:
+        raise RingCorrupt(segment.path, "its counters or a length cannot be", "remove it and create it again")
+    return 0
 
 
-cdef bind(End self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages, int role,
-          who):
-    """Creates or attaches the segment, takes the role, binds the ring."""
-    size = capacity or 1024
+cdef bind(Side self, ring *r, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
+          int role, who):
+    """Creates or attaches the segment, takes the role, binds the ring; what it made is published last, or taken away."""
+    size = 1024 if capacity is None else capacity
     self.segment = obtain(name, SEGMENT_CHANNEL, max_len, size, ring_octets(max_len or 0, size), create,
                           hugetlbfs(directory) if hugepages else directory, SEGMENT_WAKEUPS if wakeups else 0, replace,
                           timeout, lock, (max_len, capacity))
     try:
-        if self.segment.created:
-            self.segment.publish()
+        self.set_wait(wait)
         if not self.segment.claim(role):
             raise RoleTaken(self.segment.path, f"has a living {who} already", f"end that {who} first", 16)
-        self.set_wait(wait)
-        if ring_octets(self.segment.max_len, self.segment.capacity) + 4096 > self.segment.size or \
-                not ring_attach(&self.r, self.segment.data, self.segment.max_len, self.segment.capacity):
+        if ring_octets(self.segment.max_len, self.segment.capacity) + SEGMENT_HEADER > self.segment.size or \
+                not ring_attach(r, self.segment.data, self.segment.max_len, self.segment.capacity):
             raise RingCorrupt(self.segment.path, "its counters cannot be", "remove it and create it again")
+        if self.segment.created:
+            self.segment.publish()
     except BaseException:
-        self.segment.close()
+        self.segment.discard()
         raise
 
 
-cdef class Writer(End):
+cdef class Writer(Producer):
     """The producing end of the channel `name`.
 
     create     True: make it (FileExistsError if it is there); False: it must be there; None: whichever is needed
@@ -93,11 +74,32 @@ cdef class Writer(End):
     def __init__(self, name, max_len=None, capacity=None, *, create=None, directory=None, policy="refuse",
                  block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0, lock=False,
                  hugepages=False):
-        if policy not in POLICIES:
-            raise ValueError(f"policy is {policy!r}, must be one of {', '.join(POLICIES)}")
-        self.policy, self.block_ns = POLICIES[policy], block_ns
-        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
+        self.set_policy(policy, block_ns)
+        bind(self, &self.r, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
              LOCK_PRODUCER, "producer")
+
+    cdef int usable(self) except -1:
+        return sound(self.segment, &self.r)
+
+    cdef int _vacant(self) except -1:
+        """`usable`, and nothing is reserved."""
+        self.usable()
+        if self.reserved:
+            raise ValueError("commit or cancel the reserved message first")
+        return 0
+
+    cdef bint ready(self, bint for_room) noexcept nogil:
+        return self.r.head - load_acquire(&self.r.shared.tail) != self.r.capacity
+
+    @property
+    def max_len(self):
+        """Octets of the longest message."""
+        return self.r.max_len
+
+    @property
+    def capacity(self):
+        """Messages the ring holds."""
+        return self.r.capacity
 
     cdef int put(self, const uint8_t *p, uint32_t n) noexcept nogil:
         """ring_verdict: RING_OK when the message is in the ring. Does not wait, does not count."""
@@ -111,126 +113,128 @@ cdef class Writer(End):
         self.notify()
         return 0
 
-    cdef bint _full(self) except -1:
-        """The ring is full: what the policy says. True: try again."""
-        cdef bint room
-        if self.r.verdict == RING_CORRUPT:
-            self.usable()
-        if self.policy == POLICY_BLOCK:
-            with nogil:
-                room = self.wait_until(True, self.block_ns)
-            if not room:
-                self.usable()
-                self.timed_out += 1
-            return room
-        if self.policy == POLICY_DROP_NEW:
-            self.dropped += 1
-        else:
-            self.refused += 1
-        return False
+    cdef int _publish(self, uint64_t k) except -1:
+        if k:
+            ring_commit(&self.r, k)
+            self.sent += k
+            self.notify()
+        return 0
 
     def send(self, const uint8_t[::1] message not None):
         """Sends one message. False: it is not in the ring (full: refused, or the deadline passed).
 
         With policy `drop` True also for a message that was dropped: see `dropped`. ValueError if it is too long.
         """
-        cdef uint32_t n = <uint32_t>message.shape[0]
-        cdef const uint8_t *p = &message[0] if n else NULL
-        cdef int verdict
-        self.usable()
-        if self.reserved:
-            raise ValueError("commit or cancel the reserved message first")
-        while True:
-            verdict = self.put(p, n)
-            if verdict == 0:
-                return True
-            if verdict == RING_OVERSIZE:
-                self.oversize += 1
-                raise ValueError(f"message has {message.shape[0]} octets, the channel takes {self.r.max_len}")
-            if not self._full():
+        cdef int64_t end = 0
+        cdef uint32_t n
+        cdef const uint8_t *p
+        self._vacant()
+        n = self.fitting(message.shape[0], self.r.max_len)
+        p = &message[0] if n else NULL
+        while self.put(p, n) != RING_OK:
+            if not self.room(1, &end):
                 return self.policy == POLICY_DROP_NEW
+        return True
 
     def send_batch(self, messages):
-        """Sends what fits of a list of bytes-like messages and publishes them together; returns how many.
+        """Sends a list of bytes-like messages and publishes together what fits; returns how many are in the ring.
 
-        A C-contiguous 2-D array of octets, or a 1-D structured array, sends one message a row.
+        What does not fit meets the policy, as with `send`: `block` waits for room, once, until the deadline. A 2-D array
+        of octets, or a 1-D structured array, sends one message a row. A list ends before a message that is too long:
+        ValueError if that is the first.
         """
-        cdef uint64_t k = 0, total
-        cdef uint8_t *slot
+        cdef uint64_t done = 0, k, total
+        cdef int64_t end = 0
         cdef const uint8_t[::1] one
-        cdef const uint8_t[:, ::1] rows
-        cdef uint32_t n
-        self.usable()
-        if self.reserved:
-            raise ValueError("commit or cancel the reserved message first")
+        cdef bint too_long = False
         if hasattr(messages, "dtype"):
-            import numpy
-            a = numpy.ascontiguousarray(messages)
-            rows = a.view(numpy.uint8).reshape(len(a), -1 if len(a) else 0)
-            n, total = <uint32_t>rows.shape[1], rows.shape[0]
-            if n > self.r.max_len:
-                self.oversize += 1
-                raise ValueError(f"messages have {n} octets, the channel takes {self.r.max_len}")
+            return self._send_rows(octet_rows(messages))
+        messages = messages if isinstance(messages, (list, tuple)) else list(messages)
+        self._vacant()
+        total = len(messages)
+        while done < total:
+            k = 0
+            while done + k < total:
+                one = messages[done + k]
+                if not self._reserve(one, k):
+                    too_long = self.r.verdict == RING_OVERSIZE
+                    break
+                k += 1
+            if too_long and done + k == 0:
+                self.fitting(one.shape[0], self.r.max_len)
+            self._publish(k)
+            done += k
+            if too_long or done == total or not self.room(total - done, &end):
+                break
+        return done
+
+    cdef bint _reserve(self, const uint8_t[::1] message, uint64_t ahead) except -1:
+        cdef uint8_t *slot
+        cdef Py_ssize_t n = message.shape[0]
+        if n > self.r.max_len:
+            self.r.verdict = RING_OVERSIZE
+            return False
+        slot = ring_reserve(&self.r, <uint32_t>n, ahead)
+        if slot is not NULL and n:
+            memcpy(slot, &message[0], n)
+        return slot is not NULL
+
+    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0:
+        cdef uint64_t done = 0, k, total = rows.shape[0]
+        cdef uint32_t n
+        cdef const uint8_t *p
+        cdef uint8_t *slot
+        cdef int64_t end = 0
+        self._vacant()
+        n = self.fitting(rows.shape[1], self.r.max_len)
+        p = &rows[0, 0] if n and total else NULL
+        while done < total:
+            k = 0
+            self.segment.copying += 1
             with nogil:
-                while k < total:
+                while done + k < total:
                     slot = ring_reserve(&self.r, n, k)
                     if slot is NULL:
                         break
-                    memcpy(slot, &rows[k, 0], n)
+                    if n:
+                        memcpy(slot, p + (done + k) * n, n)
                     k += 1
-        else:
-            for message in messages:
-                one = message
-                n = <uint32_t>one.shape[0]
-                slot = ring_reserve(&self.r, n, k)
-                if slot is NULL:
-                    if self.r.verdict == RING_OVERSIZE and k == 0:
-                        self.oversize += 1
-                        raise ValueError(f"message has {n} octets, the channel takes {self.r.max_len}")
-                    break
-                if n:
-                    memcpy(slot, &one[0], n)
-                k += 1
-        if k:
-            ring_commit(&self.r, k)
-            self.sent += k
-            self.notify()
-        elif self.r.verdict == RING_CORRUPT:
-            self.usable()
-        return k
+            self.segment.copying -= 1
+            self._publish(k)
+            done += k
+            if done == total or not self.room(total - done, &end):
+                break
+        return done
 
     def reserve(self, n):
-        """A writable memoryview of `n` octets in the ring, or None if it is full; `commit` publishes it.
+        """A writable memoryview of `n` octets in the ring, or None: full, and the policy has counted it. `commit` publishes it.
 
         Release the view (or leave its `with`) before the channel is closed.
         """
         cdef uint8_t *slot
-        self.usable()
-        if self.reserved:
-            raise ValueError("commit or cancel the reserved message first")
-        if not 0 <= n <= self.r.max_len:
-            self.oversize += 1
-            raise ValueError(f"{n} octets are asked for, the channel takes {self.r.max_len}")
-        slot = ring_reserve(&self.r, n, 0)
-        if slot is NULL:
-            self._full()
-            return None
-        self.reserved = 1
-        return view(self.segment, slot, n, False)
+        cdef int64_t end = 0
+        cdef uint32_t octets
+        self._vacant()
+        octets = self.fitting(n, self.r.max_len)
+        while True:
+            slot = ring_reserve(&self.r, octets, 0)
+            if slot is not NULL:
+                self.reserved = True
+                return view(self.segment, slot, octets, False)
+            if not self.room(1, &end):
+                return None
 
     def commit(self):
         """Publishes the reserved message."""
         self.usable()
         if not self.reserved:
             raise ValueError("nothing is reserved")
-        self.reserved = 0
-        ring_commit(&self.r, 1)
-        self.sent += 1
-        self.notify()
+        self.reserved = False
+        self._publish(1)
 
     def cancel(self):
         """Forgets the reserved message; nothing was published."""
-        self.reserved = 0
+        self.reserved = False
 
     @property
     def next_number(self):
@@ -244,13 +248,29 @@ cdef class Writer(End):
         return ring_free_slots(&self.r)
 
 
-cdef class Reader(End):
+cdef class Reader(Side):
     """The consuming end of the channel `name`; the parameters are Writer's."""
 
     def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
                  replace=False, timeout=1.0, lock=False, hugepages=False):
-        bind(self, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
+        bind(self, &self.r, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
              LOCK_CONSUMER, "consumer")
+
+    cdef int usable(self) except -1:
+        return sound(self.segment, &self.r)
+
+    cdef bint ready(self, bint for_room) noexcept nogil:
+        return load_acquire(&self.r.shared.head) != self.r.tail
+
+    @property
+    def max_len(self):
+        """Octets of the longest message."""
+        return self.r.max_len
+
+    @property
+    def capacity(self):
+        """Messages the ring holds."""
+        return self.r.capacity
 
     def peek(self, timeout_ns=0):
         """A read-only memoryview of the first message not acknowledged, or None; waits up to `timeout_ns` (-1: for ever).
@@ -269,8 +289,8 @@ cdef class Reader(End):
     def ack(self, uint64_t count=1):
         """Acknowledges the first `count` messages; their slots are the producer's again, views of them say nothing more."""
         self.usable()
-        if count > ring_available(&self.r):
-            raise ValueError(f"{count} messages to acknowledge, {ring_available(&self.r)} are there")
+        if count > self.r.head - self.r.tail and count > <uint64_t>len(self):
+            raise ValueError(f"{count} messages to acknowledge, {len(self)} are there")
         ring_release(&self.r, count)
         self.received += count
         self.notify()
@@ -319,6 +339,8 @@ cdef class Reader(End):
         self.usable()
         dtype = numpy.dtype(dtype)
         size = dtype.itemsize
+        if size == 0:
+            raise ValueError(f"{dtype} has no octets; empty messages are read with pop")
         there = ring_available(&self.r)
         if there == 0:
             self.usable()
@@ -326,6 +348,7 @@ cdef class Reader(End):
         if not len(array):
             return array
         out = array.reshape(-1).view(numpy.uint8)
+        self.segment.copying += 1
         with nogil:
             while k < <uint64_t>(out.shape[0] // size):
                 p = ring_peek(&self.r, &n, k)
@@ -333,6 +356,7 @@ cdef class Reader(End):
                     break
                 memcpy(&out[k * size], p, size)
                 k += 1
+        self.segment.copying -= 1
         if k == 0:
             self.usable()
             raise ValueError(f"message {self.r.tail} has {n} octets, {dtype} has {size}")
@@ -349,11 +373,12 @@ cdef class Reader(End):
         return 0
 
     cdef int _await(self, int64_t timeout_ns) except -1:
+        """`usable`, and waited for a message as long as is allowed."""
+        cdef int64_t end = 0
         self.usable()
-        if timeout_ns != 0 and self.r.head == self.r.tail:
-            with nogil:
-                self.wait_until(False, timeout_ns)
-        return 0
+        while timeout_ns != 0 and ring_available(&self.r) == 0 and self.linger(False, timeout_ns, &end):
+            self.usable()
+        return self.usable()
 
     def wait(self, timeout_ns=-1):
         """True as soon as a message is there; False when `timeout_ns` is over."""
@@ -384,6 +409,7 @@ cdef class Reader(End):
         if head - self.r.tail > self.r.capacity:
             self.r.verdict = RING_CORRUPT
             self.usable()
+        self.r.head = head
         return head - self.r.tail
 
     def __iter__(self):

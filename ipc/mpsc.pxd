@@ -2,13 +2,14 @@
 #
 # A slot's word says it all: which message number it is for, who holds it and how far it is:
 #     FREE(n) -> RESERVED(n, producer) -> COMMITTED(n, producer) -> FREE(n + capacity)
-#                        \-> ABANDONED(n, producer) -^        (the consumer found the producer dead)
+#                        \-> ABANDONED(n, producer) -^        (the consumer found the producer dead, or it cancelled)
 # Each arrow but the last is one compare-and-swap, so the claim and the claimant become visible together; `head` is a
 # hint that anybody may push on. A producer is alive while the kernel holds its lock on octet LOCK_PRODUCERS + number
 # of the file; only a consumer that stands before a slot RESERVED by somebody asks.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from ipc.segment cimport Segment
+from ipc.atomic cimport slot_stride
+from ipc.producer cimport Producer
 from ipc.wait cimport Side
 
 cdef enum:
@@ -31,38 +32,51 @@ cdef struct mpsc_slot:
     uint64_t length
     # the message follows
 
-cdef class MpscEnd(Side):
-    cdef mpsc_shared *shared
-    cdef uint8_t *slots
-    cdef uint64_t capacity_
-    cdef uint64_t mask
-    cdef uint32_t stride
-    cdef uint32_t max_len_
-    cdef bint corrupt           # a slot's number or a length cannot be
-    cdef mpsc_slot *at(self, uint64_t number) noexcept nogil
+cdef struct mpsc_ring:
+    mpsc_shared *shared
+    uint8_t *slots
+    uint64_t capacity
+    uint64_t mask
+    uint32_t stride
+    uint32_t max_len
 
-cdef class MpscWriter(MpscEnd):
+
+cdef inline uint32_t mpsc_stride(uint32_t max_len) noexcept nogil:
+    """Octets from slot to slot."""
+    return slot_stride(sizeof(mpsc_slot) + max_len)
+
+
+cdef inline uint64_t mpsc_octets(uint32_t max_len, uint64_t capacity) noexcept nogil:
+    """Octets of memory a ring needs."""
+    return sizeof(mpsc_shared) + capacity * mpsc_stride(max_len)
+
+
+cdef class MpscWriter(Producer):
+    cdef mpsc_ring m
     cdef readonly uint32_t producer     # our number, 0 .. 63
     cdef mpsc_slot *held
     cdef uint64_t held_state
-    cdef int policy
-    cdef int64_t block_ns
-    cdef readonly uint64_t sent
-    cdef readonly uint64_t refused
-    cdef readonly uint64_t timed_out
-    cdef readonly uint64_t dropped
-    cdef readonly uint64_t oversize
+    cdef uint32_t held_length           # of a message reserved and not yet committed
+    cdef bint corrupt
     cdef uint8_t *claim(self) noexcept nogil
     cdef bint commit_held(self, uint32_t n) noexcept nogil
     cdef int _recover(self) except -1
+    cdef int _vacant(self) except -1
+    cdef bint _claimed(self, uint64_t count, int64_t *end) except -1
+    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0
 
-cdef class MpscReader(MpscEnd):
+cdef class MpscReader(Side):
+    cdef mpsc_ring m
     cdef uint64_t tail
     cdef uint32_t stuck
+    cdef uint32_t looked
     cdef mpsc_slot *seen
     cdef uint32_t length
+    cdef bint corrupt
     cdef readonly uint64_t received
-    cdef readonly uint64_t abandoned    # slots reserved by producers that died before they committed
+    cdef readonly uint64_t abandoned    # slots reserved by producers that died, or cancelled
     cdef int _recover(self) except -1
+    cdef int usable(self) except -1
+    cdef bint _arrived(self, int64_t timeout_ns) except -1
     cdef mpsc_slot *first(self) noexcept nogil
     cdef void release(self) noexcept nogil

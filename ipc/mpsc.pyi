@@ -5,23 +5,16 @@ from _typeshed import StrPath
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, disjoint_base
 
+from ipc.producer import Producer
 from ipc.wait import Side
 
 @disjoint_base
-class MpscEnd(Side):
+class MpscWriter(Producer):
+    producer: int
     @property
     def max_len(self) -> int: ...
     @property
     def capacity(self) -> int: ...
-
-@disjoint_base
-class MpscWriter(MpscEnd):
-    producer: int
-    sent: int
-    refused: int
-    timed_out: int
-    dropped: int
-    oversize: int
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = None,
                  directory: StrPath | None = None, policy: str = "refuse", block_ns: int = 1_000_000_000,
                  wait: str = "yield", wakeups: bool = False, replace: bool = False, timeout: float = 1.0,
@@ -30,9 +23,14 @@ class MpscWriter(MpscEnd):
     def send_batch(self, messages: Iterable[Buffer] | NDArray[Any]) -> int: ...
     def reserve(self, n: int) -> memoryview | None: ...
     def commit(self) -> bool: ...
+    def cancel(self) -> None: ...
 
 @disjoint_base
-class MpscReader(MpscEnd):
+class MpscReader(Side):
+    @property
+    def max_len(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
     received: int
     abandoned: int
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = False,

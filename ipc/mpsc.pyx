@@ -7,25 +7,16 @@ holds up the messages behind it: it is alive, and its message may still come.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
-from ipc.atomic cimport (
-    compare_and_swap,
-    load_acquire,
-    load_relaxed,
-    pause,
-    slot_stride,
-    store_relaxed,
-    store_release,
-)
-from ipc.channel cimport POLICY_BLOCK, POLICY_DROP_NEW
-from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCERS, SEGMENT_MPSC, obtain, view
-from ipc.wait cimport SEGMENT_WAKEUPS
+from ipc.atomic cimport compare_and_swap, load_acquire, load_relaxed, pause, store_relaxed, store_release
+from ipc.producer cimport POLICY_DROP_NEW, octet_rows
+from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCERS, SEGMENT_HEADER, SEGMENT_MPSC, Segment, obtain, view
+from ipc.wait cimport SEGMENT_WAKEUPS, Side
 
-from ipc.channel import POLICIES
 from ipc.segment import RoleTaken, hugetlbfs
 from ipc.wait import RingCorrupt
 
 cdef enum:
-    ASK_EVERY = 256             # looks at a reserved slot between two questions to the kernel whether its producer lives
+    ASK_EVERY = 64              # looks at a reserved slot between two questions to the kernel whether its producer lives
     ASK_AFTER = 1000            # pauses, 20 to 40 us, before the first: a living one has committed by then
 
 
@@ -37,63 +28,43 @@ cdef inline uint64_t number_of(uint64_t state) noexcept nogil:
     return state >> 8
 
 
-cdef uint32_t stride_of(uint32_t max_len) noexcept nogil:
-    return slot_stride(sizeof(mpsc_slot) + max_len)
+cdef inline mpsc_slot *mpsc_at(mpsc_ring *m, uint64_t number) noexcept nogil:
+    return <mpsc_slot *>(m.slots + (number & m.mask) * m.stride)
 
 
-cdef class MpscEnd(Side):
-    """What both ends share."""
-
-    def _bind(self, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages):
-        cdef uint64_t i
-        size = capacity or 1024
-        self.segment = obtain(name, SEGMENT_MPSC, max_len, size, sizeof(mpsc_shared) + size * stride_of(max_len or 0),
-                              create, hugetlbfs(directory) if hugepages else directory, SEGMENT_WAKEUPS if wakeups else 0,
-                              replace, timeout, lock, (max_len, capacity))
-        self._geometry()
-        if self.segment.created:
-            for i in range(self.capacity_):
-                self.at(i).state = word(i, 0, MPSC_FREE)
-            self.segment.publish()
-
-    def _geometry(self):
-        self.shared = <mpsc_shared *>self.segment.data
-        self.slots = self.segment.data + sizeof(mpsc_shared)
-        self.capacity_, self.mask = self.segment.capacity, self.segment.capacity - 1
-        self.max_len_, self.stride = self.segment.max_len, stride_of(self.segment.max_len)
-        if sizeof(mpsc_shared) + self.capacity_ * self.stride + 4096 > self.segment.size:
-            raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
-
-    cdef mpsc_slot *at(self, uint64_t number) noexcept nogil:
-        return <mpsc_slot *>(self.slots + (number & self.mask) * self.stride)
-
-    def _check(self):
-        self.segment.check()
-        if self.corrupt:
-            raise RingCorrupt(self.segment.path, "a slot's number or a length cannot be", "remove it and create it again")
-
-    @property
-    def max_len(self):
-        """Octets of the longest message."""
-        return self.max_len_
-
-    @property
-    def capacity(self):
-        """Messages the ring holds."""
-        return self.capacity_
+cdef inline bint dead(uint64_t state, Segment segment) noexcept nogil:
+    """Who reserved the slot in that state lives no more."""
+    return not segment.held(LOCK_PRODUCERS + ((state >> 2) & 63))
 
 
-cdef class MpscWriter(MpscEnd):
+cdef open_ring(Side self, mpsc_ring *m, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock,
+               hugepages):
+    """Creates or attaches the segment and binds the ring; one it made is still to be published."""
+    cdef uint64_t i
+    size = 1024 if capacity is None else capacity
+    self.segment = obtain(name, SEGMENT_MPSC, max_len, size, mpsc_octets(max_len or 0, size), create,
+                          hugetlbfs(directory) if hugepages else directory, SEGMENT_WAKEUPS if wakeups else 0,
+                          replace, timeout, lock, (max_len, capacity))
+    m.shared = <mpsc_shared *>self.segment.data
+    m.slots = self.segment.data + sizeof(mpsc_shared)
+    m.capacity, m.mask = self.segment.capacity, self.segment.capacity - 1
+    m.max_len, m.stride = self.segment.max_len, mpsc_stride(self.segment.max_len)
+    if mpsc_octets(m.max_len, m.capacity) + SEGMENT_HEADER > self.segment.size:
+        raise RingCorrupt(self.segment.path, "its geometry cannot be", "remove it and create it again")
+    if self.segment.created:
+        for i in range(m.capacity):
+            mpsc_at(m, i).state = word(i, 0, MPSC_FREE)
+
+
+cdef class MpscWriter(Producer):
     """One of up to 64 producers of the channel `name`; parameters as of channel.Writer."""
 
     def __init__(self, name, max_len=None, capacity=None, *, create=None, directory=None, policy="refuse",
                  block_ns=1_000_000_000, wait="yield", wakeups=False, replace=False, timeout=1.0, lock=False,
                  hugepages=False):
-        if policy not in POLICIES:
-            raise ValueError(f"policy is {policy!r}, must be one of {', '.join(POLICIES)}")
-        self.policy, self.block_ns = POLICIES[policy], block_ns
+        self.set_policy(policy, block_ns)
         try:
-            self._bind(name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages)
+            open_ring(self, &self.m, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages)
             self.set_wait(wait)
             for k in range(MPSC_PRODUCERS):
                 if self.segment.claim(LOCK_PRODUCERS + k):
@@ -102,42 +73,68 @@ cdef class MpscWriter(MpscEnd):
             else:
                 raise RoleTaken(self.segment.path, f"has {MPSC_PRODUCERS} living producers already", "end one first", 16)
             self._recover()
+            if self.segment.created:
+                self.segment.publish()
         except BaseException:
-            self.close()
+            self.segment.discard()
             raise
 
     cdef int _recover(self) except -1:
         """Slots a dead predecessor of our number reserved: nobody else would ever find their producer dead again."""
         cdef uint64_t i, state
-        for i in range(self.capacity_):
-            state = load_acquire(&self.at(i).state)
+        for i in range(self.m.capacity):
+            state = load_acquire(&mpsc_at(&self.m, i).state)
             if state & 3 == MPSC_RESERVED and (state >> 2) & 63 == self.producer:
-                compare_and_swap(&self.at(i).state, state, state & ~<uint64_t>3 | MPSC_ABANDONED)
+                compare_and_swap(&mpsc_at(&self.m, i).state, state, state & ~<uint64_t>3 | MPSC_ABANDONED)
         return 0
 
+    cdef int usable(self) except -1:
+        self.segment.alone()
+        if self.corrupt:
+            raise RingCorrupt(self.segment.path, "its head or a slot's number cannot be", "remove it and create it again")
+        return 0
+
+    cdef int _vacant(self) except -1:
+        """`usable`, and nothing is reserved."""
+        self.usable()
+        if self.held is not NULL:
+            raise ValueError("commit or cancel the reserved message first")
+        return 0
+
+    cdef bint ready(self, bint for_room) noexcept nogil:
+        cdef uint64_t head = load_acquire(&self.m.shared.head)
+        return number_of(load_acquire(&mpsc_at(&self.m, head).state)) + self.m.capacity != head
+
+    @property
+    def max_len(self):
+        """Octets of the longest message."""
+        return self.m.max_len
+
+    @property
+    def capacity(self):
+        """Messages the ring holds."""
+        return self.m.capacity
+
     cdef uint8_t *claim(self) noexcept nogil:
-        """A slot of ours alone (also in `held`), or NULL: full (or `corrupt`)."""
+        """A slot of ours alone (also in `held`), or NULL: full, or `corrupt`."""
         cdef uint64_t head, state
         cdef mpsc_slot *slot
         while True:
-            head = load_acquire(&self.shared.head)
-            slot = self.at(head)
+            head = load_acquire(&self.m.shared.head)
+            slot = mpsc_at(&self.m, head)
             state = load_acquire(&slot.state)
-            if state == word(head, 0, MPSC_FREE):
+            if state == word(head, 0, MPSC_FREE) and head >> 56 == 0:       # a hint is 64 bits, a slot's number 56
                 if compare_and_swap(&slot.state, state, word(head, self.producer, MPSC_RESERVED)):
-                    compare_and_swap(&self.shared.head, head, head + 1)
+                    compare_and_swap(&self.m.shared.head, head, head + 1)
                     self.held = slot
                     self.held_state = word(head, self.producer, MPSC_RESERVED)
                     return <uint8_t *>(slot + 1)
-            elif (number_of(state) ^ head) & self.mask or \
-                    number_of(state) > load_acquire(&self.shared.head) + self.capacity_:
-                # No slot is ahead of the hint by more than the ring; following such a number would never end.
-                self.corrupt = True
-                return NULL
-            elif number_of(state) >= head:
+            elif number_of(state) == head or number_of(state) == head + self.m.capacity:
                 # Somebody has it, or had it and it was given back already: he may have died before moving the hint on.
-                compare_and_swap(&self.shared.head, head, head + 1)
-            elif load_acquire(&self.shared.head) == head:
+                compare_and_swap(&self.m.shared.head, head, head + 1)
+            elif load_acquire(&self.m.shared.head) == head:
+                # The hint stood still while we looked, so the slot is of the round before, or nothing that can be.
+                self.corrupt = number_of(state) + self.m.capacity != head
                 return NULL
 
     cdef bint commit_held(self, uint32_t n) noexcept nogil:
@@ -151,122 +148,129 @@ cdef class MpscWriter(MpscEnd):
         self.notify()
         return True
 
-    cdef int ready(self, bint for_room) noexcept nogil:
-        cdef uint64_t head = load_acquire(&self.shared.head)
-        return -1 if self.corrupt else number_of(load_acquire(&self.at(head).state)) >= head
-
-    def _room(self):
-        """A claimed slot's address as an int, or 0: what the policy made of a full ring."""
-        cdef uint8_t *p = self.claim()
-        cdef bint room = False
-        if p is NULL and self.policy == POLICY_BLOCK:
-            with nogil:
-                while p is NULL:
-                    room = self.wait_until(True, self.block_ns)
-                    if not room:
-                        break
-                    p = self.claim()
-        if self.corrupt:
-            self._check()
-        if p is NULL and self.policy == POLICY_BLOCK:
-            self.segment.check()
-            self.timed_out += 1
-        elif p is NULL and self.policy == POLICY_DROP_NEW:
-            self.dropped += 1
-        elif p is NULL:
-            self.refused += 1
-        return p is not NULL
+    cdef bint _claimed(self, uint64_t count, int64_t *end) except -1:
+        """A slot is `held`; False: the ring is full and the policy has counted `count` messages."""
+        while self.claim() is NULL:
+            if not self.room(count, end):
+                return False
+        return True
 
     def send(self, const uint8_t[::1] message not None):
         """Sends one message; False: not sent (as Writer.send)."""
-        cdef uint32_t n = <uint32_t>message.shape[0]
-        self._check()
-        if self.held is not NULL:
-            raise ValueError("commit the reserved message first")
-        if n > self.max_len_:
-            self.oversize += 1
-            raise ValueError(f"message has {n} octets, the channel takes {self.max_len_}")
-        if not self._room():
+        cdef uint32_t n
+        cdef int64_t end = 0
+        self._vacant()
+        n = self.fitting(message.shape[0], self.m.max_len)
+        if not self._claimed(1, &end):
             return self.policy == POLICY_DROP_NEW
         if n:
             memcpy(self.held + 1, &message[0], n)
         return self.commit_held(n)
 
     def send_batch(self, messages):
-        """Sends the rows of a structured or 2-D octet array (or a list of messages) until the ring is full; how many."""
-        cdef const uint8_t[:, ::1] rows
-        cdef Py_ssize_t k = 0
+        """Sends a list of messages, or the rows of an array, as Writer.send_batch but one by one; how many are in the ring."""
+        cdef uint64_t done = 0, total
+        cdef int64_t end = 0
+        cdef const uint8_t[::1] one
         cdef uint32_t n
-        self._check()
-        if self.held is not NULL:
-            raise ValueError("commit the reserved message first")
-        if not hasattr(messages, "dtype"):
-            before = self.sent
-            for m in messages:
-                if not self.send(m):
-                    break
-            return self.sent - before
-        import numpy
-        a = numpy.ascontiguousarray(messages)
-        rows = a.view(numpy.uint8).reshape(len(a), -1 if len(a) else 0)
-        n = <uint32_t>rows.shape[1]
-        if n > self.max_len_:
-            self.oversize += 1
-            raise ValueError(f"messages have {n} octets, the channel takes {self.max_len_}")
-        with nogil:
-            while k < rows.shape[0]:
-                if self.claim() is NULL:
-                    break
-                memcpy(self.held + 1, &rows[k, 0], n)
-                self.commit_held(n)
-                k += 1
-        if k == 0:
-            self._check()
-        return k
+        if hasattr(messages, "dtype"):
+            return self._send_rows(octet_rows(messages))
+        messages = messages if isinstance(messages, (list, tuple)) else list(messages)
+        self._vacant()
+        total = len(messages)
+        while done < total:
+            one = messages[done]
+            if done and one.shape[0] > self.m.max_len:
+                break
+            n = self.fitting(one.shape[0], self.m.max_len)
+            if not self._claimed(total - done, &end):
+                break
+            if n:
+                memcpy(self.held + 1, &one[0], n)
+            done += self.commit_held(n)
+        return done
+
+    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0:
+        cdef uint64_t done = 0, total = rows.shape[0]
+        cdef uint32_t n
+        cdef const uint8_t *p
+        cdef int64_t end = 0
+        self._vacant()
+        n = self.fitting(rows.shape[1], self.m.max_len)
+        p = &rows[0, 0] if n and total else NULL
+        while done < total:
+            self.segment.copying += 1
+            with nogil:
+                while done < total and self.claim() is not NULL:
+                    if n:
+                        memcpy(self.held + 1, p + done * n, n)
+                    self.commit_held(n)
+                    done += 1
+            self.segment.copying -= 1
+            if done == total or not self.room(total - done, &end):
+                break
+        return done
 
     def reserve(self, n):
-        """A writable memoryview of `n` octets that `commit` publishes, or None: full."""
-        self._check()
-        if self.held is not NULL:
-            raise ValueError("commit the reserved message first")
-        if not 0 <= n <= self.max_len_:
-            self.oversize += 1
-            raise ValueError(f"{n} octets are asked for, the channel takes {self.max_len_}")
-        if not self._room():
+        """A writable memoryview of `n` octets that `commit` publishes, or None: full, and the policy has counted it."""
+        cdef int64_t end = 0
+        self._vacant()
+        cdef uint32_t octets = self.fitting(n, self.m.max_len)
+        if not self._claimed(1, &end):
             return None
-        self.held.length = n
-        return view(self.segment, <uint8_t *>(self.held + 1), n, False)
+        self.held_length = octets
+        return view(self.segment, <uint8_t *>(self.held + 1), octets, False)
 
     def commit(self):
         """Publishes the reserved message; False if the consumer took us for dead (it never does while we live)."""
-        self.segment.check()
+        self.usable()
         if self.held is NULL:
             raise ValueError("nothing is reserved")
-        return self.commit_held(<uint32_t>self.held.length)
+        return self.commit_held(self.held_length)
+
+    def cancel(self):
+        """Gives the reserved message up: the consumer skips its slot and counts it as abandoned."""
+        self.segment.check()
+        if self.held is not NULL:
+            compare_and_swap(&self.held.state, self.held_state, self.held_state + (MPSC_ABANDONED - MPSC_RESERVED))
+            self.held = NULL
+            self.notify()
 
 
-cdef class MpscReader(MpscEnd):
+cdef class MpscReader(Side):
     """The only consumer of the channel `name`; parameters as of channel.Reader."""
 
     def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
                  replace=False, timeout=1.0, lock=False, hugepages=False):
         try:
-            self._bind(name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages)
+            open_ring(self, &self.m, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock, hugepages)
             self.set_wait(wait)
             if not self.segment.claim(LOCK_CONSUMER):
                 raise RoleTaken(self.segment.path, "has a living consumer already", "end that consumer first", 16)
             self._recover()
+            if self.segment.created:
+                self.segment.publish()
         except BaseException:
-            self.close()
+            self.segment.discard()
             raise
 
     cdef int _recover(self) except -1:
         """A predecessor may have died after freeing a slot and before it moved the tail; it may be taken again since."""
-        self.tail = load_acquire(&self.shared.tail)
-        if number_of(load_acquire(&self.at(self.tail).state)) == self.tail + self.capacity_:
+        self.tail = load_acquire(&self.m.shared.tail)
+        if number_of(load_acquire(&mpsc_at(&self.m, self.tail).state)) == self.tail + self.m.capacity:
             self.tail += 1
-            store_release(&self.shared.tail, self.tail)
+            store_release(&self.m.shared.tail, self.tail)
         return 0
+
+    @property
+    def max_len(self):
+        """Octets of the longest message."""
+        return self.m.max_len
+
+    @property
+    def capacity(self):
+        """Messages the ring holds."""
+        return self.m.capacity
 
     cdef mpsc_slot *first(self) noexcept nogil:
         """The slot of the first message not released, or NULL: none yet (or `corrupt`).
@@ -277,14 +281,14 @@ cdef class MpscReader(MpscEnd):
         cdef uint64_t state, length
         cdef int pauses
         while True:
-            slot = self.at(self.tail)
+            slot = mpsc_at(&self.m, self.tail)
             state = load_acquire(&slot.state)
             if number_of(state) != self.tail:
                 self.corrupt = True
                 return NULL
             if state & 3 == MPSC_COMMITTED:
                 length = load_relaxed(&slot.length)
-                if length > self.max_len_:
+                if length > self.m.max_len:
                     self.corrupt = True
                     return NULL
                 self.stuck = 0
@@ -299,7 +303,7 @@ cdef class MpscReader(MpscEnd):
                     pauses += 1
                 if load_acquire(&slot.state) != state:
                     continue
-                if self.stuck % ASK_EVERY == 0 and not self.segment.held(LOCK_PRODUCERS + ((state >> 2) & 63)):
+                if self.stuck % ASK_EVERY == 0 and dead(state, self.segment):
                     compare_and_swap(&slot.state, state, state & ~<uint64_t>3 | MPSC_ABANDONED)
                     self.stuck = 0
                     continue
@@ -309,36 +313,47 @@ cdef class MpscReader(MpscEnd):
             self.release()
 
     cdef void release(self) noexcept nogil:
-        store_release(&self.at(self.tail).state, word(self.tail + self.capacity_, 0, MPSC_FREE))
+        store_release(&mpsc_at(&self.m, self.tail).state, word(self.tail + self.m.capacity, 0, MPSC_FREE))
         self.tail += 1
-        store_release(&self.shared.tail, self.tail)
+        store_release(&self.m.shared.tail, self.tail)
 
-    cdef int ready(self, bint for_room) noexcept nogil:
-        if self.first() is not NULL:
-            return 1
-        return -1 if self.corrupt else 0
+    cdef bint ready(self, bint for_room) noexcept nogil:
+        cdef uint64_t state = load_acquire(&mpsc_at(&self.m, self.tail).state)
+        if state == word(self.tail, 0, MPSC_FREE):
+            return False
+        if number_of(state) != self.tail or state & 3 != MPSC_RESERVED:
+            return True
+        self.looked += 1
+        return self.looked % ASK_EVERY == 0 and dead(state, self.segment)
 
-    def _slot(self, int64_t timeout_ns):
-        """True when a message is there, waited for if asked."""
-        self._check()
-        there = self.first() is not NULL
-        if not there and timeout_ns:
-            with nogil:
-                self.wait_until(False, timeout_ns)
-            there = self.first() is not NULL
+    cdef int usable(self) except -1:
+        self.segment.alone()
         if self.corrupt:
-            self._check()
-        return there
+            raise RingCorrupt(self.segment.path, "a slot's number or a length cannot be", "remove it and create it again")
+        return 0
+
+    cdef bint _arrived(self, int64_t timeout_ns) except -1:
+        """True when a message is there, waited for if asked; see `seen`."""
+        cdef int64_t end = 0
+        cdef bint goes_on = timeout_ns != 0
+        self.usable()
+        while self.first() is NULL:
+            self.usable()
+            if not goes_on:
+                return False
+            goes_on = self.linger(False, timeout_ns, &end)      # also when all that came is a dead producer's slot
+            self.usable()
+        return True
 
     def peek(self, timeout_ns=0):
         """A read-only memoryview of the first message not acknowledged, or None."""
-        if not self._slot(timeout_ns):
+        if not self._arrived(timeout_ns):
             return None
         return view(self.segment, <uint8_t *>(self.seen + 1), self.length, True)
 
     def ack(self):
         """Acknowledges the first message."""
-        if not self._slot(0):
+        if not self._arrived(0):
             raise ValueError("no message to acknowledge")
         self.release()
         self.received += 1
@@ -346,7 +361,7 @@ cdef class MpscReader(MpscEnd):
 
     def pop(self, timeout_ns=0):
         """The next message as bytes, already given back, or None."""
-        if not self._slot(timeout_ns):
+        if not self._arrived(timeout_ns):
             return None
         message = PyBytes_FromStringAndSize(<const char *>(self.seen + 1), self.length)
         self.release()
@@ -354,10 +369,10 @@ cdef class MpscReader(MpscEnd):
         self.notify()
         return message
 
-    def pop_batch(self, most=1024):
-        """Up to `most` messages as a list of bytes."""
+    def pop_batch(self, uint64_t most=1024):
+        """Up to `most` messages as a list of bytes, given back one by one."""
         messages = []
-        while len(messages) < most and (m := self.pop()) is not None:
+        while <uint64_t>len(messages) < most and (m := self.pop()) is not None:
             messages.append(m)
         return messages
 
@@ -371,12 +386,15 @@ cdef class MpscReader(MpscEnd):
         cdef uint32_t size
         cdef uint8_t[::1] out
         import numpy
-        if not self._slot(0):
-            return numpy.empty(0, dtype)
         dtype = numpy.dtype(dtype)
-        size, room = dtype.itemsize, min(most, self.capacity_)
+        if dtype.itemsize == 0:
+            raise ValueError(f"{dtype} has no octets; empty messages are read with pop")
+        if not self._arrived(0):
+            return numpy.empty(0, dtype)
+        size, room = dtype.itemsize, min(most, self.m.capacity)
         array = numpy.empty(room, dtype)
         out = array.reshape(-1).view(numpy.uint8)
+        self.segment.copying += 1
         with nogil:
             while k < room:
                 slot = self.first()
@@ -387,13 +405,14 @@ cdef class MpscReader(MpscEnd):
                 k += 1
             self.received += k
             self.notify()
+        self.segment.copying -= 1
         if k == 0 and slot is not NULL:
             raise ValueError(f"message {self.tail} has {self.length} octets, {dtype} has {size}")
         return array[:k]
 
     def wait(self, timeout_ns=-1):
         """True as soon as a message is there; False when `timeout_ns` is over."""
-        return self._slot(timeout_ns)
+        return self._arrived(timeout_ns)
 
     @property
     def number(self):

@@ -8,7 +8,7 @@ import os
 from typing import Self
 
 from ipc.channel import Reader
-from ipc.segment import PREFIX, RoleTaken, SegmentError, segments
+from ipc.segment import PREFIX, Forked, RoleTaken, SegmentError, segments
 
 
 class Poller:
@@ -35,7 +35,7 @@ class Poller:
                 continue
             try:
                 self.readers[name] = Reader(name, directory=self.directory, timeout=0)
-            except (SegmentError, FileNotFoundError) as e:
+            except (OSError, ValueError) as e:      # whatever lies there, the others are found
                 if not isinstance(e, RoleTaken) or name not in self.unreadable:
                     self.unreadable[name] = str(e)
                 continue
@@ -54,20 +54,32 @@ class Poller:
                 break
             try:
                 got += [(name, m) for m in self.readers[name].pop_batch(room)]
+            except Forked:
+                raise
             except SegmentError as e:       # damaged: this one is dropped, the others go on
-                self.unreadable[name] = str(e)
-                self.readers.pop(name).close()
+                self._drop(name, e)
         self._first = (self._first + 1) % len(names) if names else 0
         return got
 
     def drop_finished(self) -> list[str]:
-        """Closes readers whose channel is empty and whose producer is gone; returns their names."""
+        """Closes readers whose channel is empty and whose producer is gone, or that are damaged; returns their names."""
         roles = {row["name"]: row.get("roles", []) for row in segments(self.directory)}
-        gone = [n for n, r in self.readers.items()
-                if not len(r) and ("producer" not in roles.get(n, []) or r.segment.state != "ready")]
-        for name in gone:
-            self.readers.pop(name).close()
+        gone = []
+        for name, reader in list(self.readers.items()):
+            try:
+                if not len(reader) and ("producer" not in roles.get(name, []) or reader.segment.state != "ready"):
+                    self.readers.pop(name).close()
+                    gone.append(name)
+            except Forked:
+                raise
+            except SegmentError as e:
+                self._drop(name, e)
+                gone.append(name)
         return gone
+
+    def _drop(self, name: str, why: SegmentError) -> None:
+        self.unreadable[name] = str(why)
+        self.readers.pop(name).close()
 
     def close(self) -> None:
         """Gives every channel up."""

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
     SEGMENT_HEADER = 4096       # octets before the data; one page, so the data is page-aligned
+    SEGMENT_CONSTANT = 80       # octets of the header that never change once it is made: what lies before `state`
     SEGMENT_LAYOUT = 2          # raised when the layout of a header or of a ring changes
 
 cdef enum segment_kind:
@@ -21,6 +22,7 @@ cdef enum segment_octet:
     LOCK_CREATOR = 0
     LOCK_PRODUCER = 1           # the only producer of a channel or broadcast
     LOCK_CONSUMER = 2
+    LOCK_NAME = 3               # for as long as it takes to unlink the name, or to see that it still is the file's
     LOCK_PRODUCERS = 64         # 64 .. 127: the producers of an MPSC channel, by number
 
 cdef struct segment_header:
@@ -39,7 +41,7 @@ cdef struct segment_header:
     uint32_t state              # segment_state; written last, with release
     uint32_t wake               # futex word: bumped when a sleeper may have something to do
     uint32_t asleep             # 1: somebody may be waiting on `wake`; whoever wakes them clears it
-    uint32_t unused
+    uint32_t sum                # CRC-32 of the first SEGMENT_CONSTANT octets, without who made it
     uint64_t mark               # a number the consumer leaves for its successor; nobody else's business
 
 cdef class Segment:
@@ -51,6 +53,9 @@ cdef class Segment:
     cdef uint32_t broken        # set by the SIGBUS guard
     cdef int guard
     cdef int exports            # views handed out and not yet given back
+    cdef int waiting            # calls that wait without the GIL
+    cdef int copying            # calls that copy without the GIL: others through this handle come after them
+    cdef bint closing           # closed while a call waits; the last of those lets go
     cdef uint64_t inode
     cdef uint64_t device_number
     # our own copies: nothing in shared memory is trusted for bounds
@@ -62,6 +67,9 @@ cdef class Segment:
     cdef readonly str path
     cdef readonly bint created
     cdef int check(self) except -1
+    cdef int alone(self) except -1
+    cdef void wait_over(self)
+    cdef void _batch_over(self)
     cdef bint claim(self, int octet) except -1
     cdef bint held(self, int octet) noexcept nogil
     cdef void _release(self)

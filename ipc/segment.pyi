@@ -3,29 +3,53 @@ from typing import Any, Final, Self, final
 from _typeshed import StrPath
 from typing_extensions import disjoint_base
 
-DEFAULT_DIRECTORY: Final[str]
-PREFIX: Final[str]
+from ipc.errors import (
+    ByteOrderMismatch as ByteOrderMismatch,
+)
+from ipc.errors import (
+    Forked as Forked,
+)
+from ipc.errors import (
+    GeometryMismatch as GeometryMismatch,
+)
+from ipc.errors import (
+    HeaderDamaged as HeaderDamaged,
+)
+from ipc.errors import (
+    KindMismatch as KindMismatch,
+)
+from ipc.errors import (
+    LayoutMismatch as LayoutMismatch,
+)
+from ipc.errors import (
+    NotASegment as NotASegment,
+)
+from ipc.errors import (
+    NotPrivate as NotPrivate,
+)
+from ipc.errors import (
+    NotReady as NotReady,
+)
+from ipc.errors import (
+    RoleTaken as RoleTaken,
+)
+from ipc.errors import (
+    SegmentError as SegmentError,
+)
+from ipc.errors import (
+    SegmentTruncated as SegmentTruncated,
+)
+from ipc.errors import (
+    Stale as Stale,
+)
+from ipc.names import DEFAULT_DIRECTORY as DEFAULT_DIRECTORY
+from ipc.names import PREFIX as PREFIX
+from ipc.names import boot_id as boot_id
+from ipc.names import segment_path as segment_path
+
 KINDS: Final[dict[int, str]]
 
-class SegmentError(OSError):
-    path: str
-    why: str
-    remedy: str
-    def __init__(self, path: str, why: str, remedy: str = "", code: int = ...) -> None: ...
-
-class NotASegment(SegmentError): ...
-class LayoutMismatch(SegmentError): ...
-class ByteOrderMismatch(SegmentError): ...
-class GeometryMismatch(SegmentError): ...
-class SegmentTruncated(SegmentError): ...
-class NotPrivate(SegmentError): ...
-class NotReady(SegmentError): ...
-class RoleTaken(SegmentError): ...
-class Forked(SegmentError): ...
-
-def boot_id() -> bytes: ...
 def hugetlbfs(directory: StrPath | None = None) -> StrPath: ...
-def segment_path(name: str, directory: StrPath | None = None) -> str: ...
 def in_use(fd: int) -> bool: ...
 def retire(path: str, force: bool = False) -> int: ...
 def segments(directory: StrPath | None = None) -> list[dict[str, Any]]: ...
@@ -51,9 +75,11 @@ class Segment:
     @property
     def state(self) -> str: ...
     def remove(self) -> None: ...
+    def discard(self) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
 
 @final
-class View: ...
+class View:
+    def __init__(self, *args: object, **kwargs: object) -> None: ...

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,10 +41,17 @@ static inline int shm_locked(int fd, off_t octet) {
 /* --- SIGBUS: a peer may cut the file off under our mapping. The page is replaced by zeros and the region marked; the
    index and length checks of the rings then report a corrupt ring instead of the process dying. --- */
 #define SHM_GUARDS 1024
-struct shm_guard { _Atomic(uintptr_t) base; _Atomic(size_t) size; _Atomic(uint32_t) *broken; int fd; };
+struct shm_guard { _Atomic(uintptr_t) base; _Atomic(size_t) size; size_t page; _Atomic(uint32_t) *broken; int fd; };
 static struct shm_guard shm_guards[SHM_GUARDS];
 static struct sigaction shm_previous;
-static long shm_page;
+static _Atomic int shm_passed_on;
+
+/* octets of a page of the file: a huge page's on hugetlbfs, whose mappings can only be replaced by whole ones */
+static inline size_t shm_page_of(int fd, int *huge) {
+    struct statfs s;
+    *huge = fstatfs(fd, &s) == 0 && s.f_type == HUGETLBFS_MAGIC;
+    return *huge ? (size_t)s.f_bsize : (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static void shm_on_sigbus(int sig, siginfo_t *info, void *context) {
     uintptr_t at = (uintptr_t)info->si_addr;
@@ -52,18 +61,21 @@ static void shm_on_sigbus(int sig, siginfo_t *info, void *context) {
         if (base && at >= base && at < base + size) {
             int saved = errno;
             if (shm_guards[i].broken) atomic_store(shm_guards[i].broken, 1);
-            void *page = (void *)(at & ~(uintptr_t)(shm_page - 1));
-            void *got = mmap(page, (size_t)shm_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            size_t page = shm_guards[i].page;
+            void *got = mmap((void *)(at & ~(uintptr_t)(page - 1)), page, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
             errno = saved;
             if (got != MAP_FAILED) return;
         }
     }
-    if (shm_previous.sa_flags & SA_SIGINFO && shm_previous.sa_sigaction) { shm_previous.sa_sigaction(sig, info, context); return; }
-    if (shm_previous.sa_handler != SIG_DFL && shm_previous.sa_handler != SIG_IGN && shm_previous.sa_handler) {
-        shm_previous.sa_handler(sig);
+    /* Not ours. A handler that has the signal raised again when it is done (faulthandler) brings it back here: the end. */
+    int known = shm_previous.sa_handler != SIG_DFL && shm_previous.sa_handler != SIG_IGN && shm_previous.sa_handler;
+    if (known && !(atomic_exchange(&shm_passed_on, 1) && info->si_code <= 0)) {
+        if (shm_previous.sa_flags & SA_SIGINFO) shm_previous.sa_sigaction(sig, info, context);
+        else shm_previous.sa_handler(sig);
         return;
     }
-    signal(SIGBUS, SIG_DFL);        /* not ours: returning runs the access again, and ends the process as it would have */
+    signal(SIGBUS, SIG_DFL);        /* returning runs the access again, and ends the process as it would have */
 }
 
 /* --- fork: every handle remembers the count at which it was made and refuses later use. The child lets go of its copies
@@ -75,7 +87,8 @@ static void shm_forked(void) {
     for (int i = 0; i < SHM_GUARDS; i++) {
         uintptr_t base = atomic_load(&shm_guards[i].base);
         if (!base) continue;
-        close(shm_guards[i].fd);
+        if (shm_guards[i].fd >= 0) close(shm_guards[i].fd);
+        shm_guards[i].fd = -1;          /* the number may mean another file by the time this child forks itself */
         mmap((void *)base, atomic_load(&shm_guards[i].size), PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     }
@@ -83,23 +96,26 @@ static void shm_forked(void) {
 static inline uint64_t shm_fork_count(void) { return shm_forks; }
 
 static inline void shm_install(void) {
-    static int done;
-    if (done) return;
-    done = 1;
-    shm_page = sysconf(_SC_PAGESIZE);
-    pthread_atfork(NULL, NULL, shm_forked);
-    struct sigaction a;
+    static int forks;
+    struct sigaction a, now;
+    if (!forks) forks = pthread_atfork(NULL, NULL, shm_forked) == 0;
+    sigaction(SIGBUS, NULL, &now);
+    if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == shm_on_sigbus) return;
+    shm_previous = now;                 /* the first time, or somebody has put a handler of theirs over ours */
     memset(&a, 0, sizeof a);
     a.sa_sigaction = shm_on_sigbus;
     a.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&a.sa_mask);
-    sigaction(SIGBUS, &a, &shm_previous);
+    sigaction(SIGBUS, &a, NULL);
 }
-static inline int shm_guard_add(void *base, size_t size, uint32_t *broken, int fd) {
+/* -1: all SHM_GUARDS places are taken */
+static inline int shm_guard_add(void *base, size_t size, size_t page, uint32_t *broken, int fd) {
+    shm_install();
     for (int i = 0; i < SHM_GUARDS; i++) {
         uintptr_t none = 0;
         if (atomic_compare_exchange_strong(&shm_guards[i].base, &none, (uintptr_t)base)) {
             shm_guards[i].broken = (_Atomic(uint32_t) *)broken;
+            shm_guards[i].page = page;
             shm_guards[i].fd = fd;
             atomic_store(&shm_guards[i].size, size);
             return i;

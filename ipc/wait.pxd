@@ -15,6 +15,8 @@ cdef class Side:
     cdef readonly Segment segment
     cdef int strategy
     cdef int set_wait(self, wait) except -1
-    cdef int ready(self, bint for_room) noexcept nogil      # 1: go on, 0: nothing yet, -1: never (damaged)
+    cdef bint ready(self, bint for_room) noexcept nogil     # there may be something to do; changes nothing
     cdef void notify(self) noexcept nogil
+    cdef bint linger(self, bint for_room, int64_t timeout_ns, int64_t *end) except -1
+    cdef bint sleep_until(self, bint for_room, int64_t timeout_ns) except -1
     cdef bint wait_until(self, bint for_room, int64_t timeout_ns) except -1 nogil

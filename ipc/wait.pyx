@@ -1,4 +1,6 @@
 """Waiting and waking over shared memory: spin, yield, or sleep on a futex. No system call unless a side really sleeps."""
+from libc.stdint cimport INT64_MAX
+
 from ipc.atomic cimport add32, fence_full, load32_acquire, or32, pause, store32_release
 
 from ipc.segment import SegmentError
@@ -27,6 +29,9 @@ class RingCorrupt(SegmentError):
 cdef class Side:
     """One end of something in a segment."""
 
+    def __cinit__(self):
+        self.segment = Segment.__new__(Segment)         # a closed one, until there is another
+
     cdef int set_wait(self, wait) except -1:
         """Checks and takes the waiting strategy by its name."""
         if wait not in WAITS:
@@ -36,8 +41,9 @@ cdef class Side:
             raise ValueError(f"{self.segment.path}: wait='sleep' needs a segment made with wakeups=True")
         return 0
 
-    cdef int ready(self, bint for_room) noexcept nogil:
-        return -1
+    cdef bint ready(self, bint for_room) noexcept nogil:
+        """There may be something to do, or to report. Changes nothing: other threads may use the handle meanwhile."""
+        return True
 
     cdef void notify(self) noexcept nogil:
         """Wakes whoever sleeps. The fence orders what we published before the look at `asleep`."""
@@ -48,16 +54,34 @@ cdef class Side:
                 add32(&self.segment.header.wake, 1)
                 shm_futex_wake(&self.segment.header.wake)
 
+    cdef bint linger(self, bint for_room, int64_t timeout_ns, int64_t *end) except -1:
+        """Waits for `ready`; True: look again, False: the time is over.
+
+        `end` is 0 before the first call and keeps the deadline from then on: what we were woken for may be gone again.
+        """
+        cdef int64_t now = shm_monotonic_ns()
+        if end[0] == 0:
+            end[0] = now + timeout_ns if 0 <= timeout_ns < INT64_MAX - now else INT64_MAX
+        return now < end[0] and self.sleep_until(for_room, end[0] - now)
+
+    cdef bint sleep_until(self, bint for_room, int64_t timeout_ns) except -1:
+        """`wait_until` without the GIL. The segment may be closed meanwhile: look with `check` before it is used again."""
+        self.segment.waiting += 1
+        try:
+            with nogil:
+                return self.wait_until(for_room, timeout_ns)
+        finally:
+            self.segment.wait_over()
+
     cdef bint wait_until(self, bint for_room, int64_t timeout_ns) except -1 nogil:
-        """True when `ready`; False when `timeout_ns` (-1: never) is over or nothing will ever come."""
+        """True when `ready`; False when `timeout_ns` (-1: never) is over, or the segment was closed or cut off."""
         cdef int64_t end = -1, now, looked = -1, slice_ns
         cdef uint32_t seen
-        cdef int spins = 0, state
+        cdef int spins = 0
         while True:
-            state = self.ready(for_room)
-            if state > 0:
+            if self.ready(for_room):
                 return True
-            if state < 0 or timeout_ns == 0 or self.segment.broken:
+            if timeout_ns == 0 or self.segment.broken or self.segment.closing:
                 return False
             spins += 1
             if spins & 63:
@@ -65,7 +89,7 @@ cdef class Side:
                 continue
             now = shm_monotonic_ns()
             if end < 0:
-                end = now + timeout_ns if timeout_ns > 0 else 0x7fffffffffffffff
+                end = now + timeout_ns if 0 < timeout_ns < INT64_MAX - now else INT64_MAX
                 looked = now
             if now >= end:
                 return False
@@ -82,7 +106,7 @@ cdef class Side:
             # clears another's announcement with ours bumps `wake` afterwards, so that other's wait returns at once.
             seen = load32_acquire(&self.segment.header.wake)
             or32(&self.segment.header.asleep, 1)
-            if self.ready(for_room) == 0:
+            if not self.ready(for_room):
                 slice_ns = end - now
                 if slice_ns > SIGNALS_NS:
                     slice_ns = SIGNALS_NS
@@ -101,8 +125,7 @@ cdef class Side:
 
     def close(self):
         """Gives the role up and unmaps. BufferError while views are held."""
-        if self.segment is not None:
-            self.segment.close()
+        self.segment.close()
 
     def remove(self):
         """Unlinks the segment's name; peers keep their mappings."""

@@ -20,7 +20,7 @@ from libc.string cimport memcpy
 
 from fuzz_input cimport fuzz_input, fuzz_octet, harness, left, take8, take16, take_near
 from ipc.broadcast_ring cimport broadcast_octets
-from ipc.mpsc cimport MpscEnd, mpsc_slot
+from ipc.mpsc cimport mpsc_octets
 from ipc.ring cimport ring_octets
 from ipc.segment cimport SEGMENT_HEADER, Segment
 from ipc.wait cimport Side
@@ -152,12 +152,10 @@ cdef class Play:
     cdef bint spans(self, Side end) except *:
         """All the ring's memory is the segment's."""
         cdef Segment s = end.segment
-        cdef mpsc_slot *last
         if self.kind == CHANNEL:
             return SEGMENT_HEADER + ring_octets(s.max_len, s.capacity) <= s.size
         if self.kind == MPSC:
-            last = (<MpscEnd>end).at(s.capacity - 1)
-            return <uint8_t *>(last + 1) + s.max_len <= <uint8_t *>s.header + s.size
+            return SEGMENT_HEADER + mpsc_octets(s.max_len, s.capacity) <= s.size
         return SEGMENT_HEADER + broadcast_octets(s.max_len, s.capacity) <= s.size
 
     # -- what the input asks for

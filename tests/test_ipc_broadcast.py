@@ -1,5 +1,6 @@
 """Broadcast: got + lost = published for every reader, torn messages never, the writer never waits."""
 import os
+import threading
 import time
 
 import numpy
@@ -7,7 +8,7 @@ import pytest
 from children import Child, Patience
 
 from ipc.broadcast import Publisher, Subscriber
-from ipc.segment import RoleTaken
+from ipc.segment import RoleTaken, retire
 from ipc.wait import RingCorrupt
 
 COUNT = int(os.environ.get("FIXWIRE_BROADCAST_MESSAGES", "100000000"))
@@ -225,3 +226,85 @@ def test_without_the_second_look_torn_messages_are_accepted(tmp_path):
             s.join("oldest")
             torn += read_racing(s, 10_000, child)[1]
         assert torn > 0
+
+
+def numbered(p, numbers):
+    for i in numbers:
+        p.publish(i.to_bytes(8, "little"))
+
+
+def test_a_loss_is_told_with_the_array_it_lies_before(tmp_path):
+    """A reader lapped in the middle of an array: what it has so far is without loss, the loss is the next call's."""
+    n, at, lost_within = 2_000_000, 0, 0
+    with Publisher("b", 8, 64, directory=tmp_path) as p, Subscriber("b", directory=tmp_path) as s:
+        writing = threading.Thread(target=lambda: p.publish_batch(numpy.arange(n, dtype="u8")))
+        writing.start()
+        while at < n:
+            array, lost = s.read_array("u8")
+            at += lost
+            assert list(array) == list(range(at, at + len(array)))
+            lost_within += len(array) and lost
+            at += len(array)
+        writing.join()
+        assert s.got + s.lost == s.number == n
+    assert lost_within > 0
+
+
+def test_an_array_ends_before_a_message_of_another_length(tmp_path):
+    with Publisher("b", 8, 16, directory=tmp_path) as p, Subscriber("b", directory=tmp_path) as s:
+        numbered(p, range(12))
+        p.publish(b"ab")
+        assert list(s.read_array("u8")[0]) == list(range(12)) and s.got == 12
+        with pytest.raises(ValueError, match="message 12 has 2 octets"):
+            s.read_array("u8")
+        with pytest.raises(ValueError, match="no octets"):
+            s.read_array("S0")
+
+
+@pytest.mark.parametrize("tail", [1 << 50, 100, 2**64 - 1])
+def test_a_tail_that_no_message_has_come_to_is_reported(tmp_path, tail):
+    with Publisher("b", 8, 16, directory=tmp_path) as p, Subscriber("b", directory=tmp_path) as s:
+        numbered(p, range(5))
+        with open(p.segment.path, "r+b") as f:
+            f.seek(4096)
+            f.write(tail.to_bytes(8, "little"))
+        p.close()
+        for attach in (lambda: Subscriber("b", directory=tmp_path), lambda: Publisher("b", directory=tmp_path), s.join):
+            with pytest.raises(RingCorrupt):
+                attach()
+
+
+def test_a_message_published_by_one_who_died_before_the_tail_is_in_the_array(tmp_path):
+    with Publisher("b", 8, 16, directory=tmp_path) as p, Subscriber("b", directory=tmp_path) as s:
+        numbered(p, [7])
+        with open(p.segment.path, "r+b") as f:
+            f.seek(4096)
+            f.write(bytes(8))
+        assert s.wait(0)
+        array, lost = s.read_array("u8")
+        assert list(array) == [7] and lost == 0
+
+
+def test_a_refused_message_recycles_no_buffer(tmp_path):
+    with Publisher("b", 8, 4, buffers=4, directory=tmp_path) as p, Subscriber("b", directory=tmp_path, start=0) as s:
+        numbered(p, range(4))
+        with pytest.raises(ValueError, match="9 octets"):
+            p.publish(b"x" * 9)
+        with s.borrow() as first:
+            assert first.number == 0 and first.valid() and s.lost == 0 and p.oversize == 1
+        with p.buffer() as room:
+            room[:3] = b"abc"
+            with pytest.raises(ValueError, match="publish the buffer"):
+                p.publish(b"xyz")
+        assert p.publish_buffer(3) == 4
+
+
+def test_the_pool_of_a_living_publisher_is_not_removed(tmp_path):
+    def first(say):
+        Publisher("b", 8, 4, buffers=4, directory=tmp_path)
+        say("made")
+    with Child(first) as c:
+        c.hear()
+    with Publisher("b", directory=tmp_path) as p:
+        with pytest.raises(RoleTaken):
+            retire(p.pool.path)

@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import struct
+import threading
 import time
 
 import numpy
@@ -10,6 +11,7 @@ import pytest
 from children import Child, Patience, in_a_small_process
 
 from ipc.channel import Reader, Writer
+from ipc.mpsc import MpscReader, MpscWriter
 from ipc.segment import RoleTaken, segment_path
 from ipc.wait import RingCorrupt
 
@@ -301,3 +303,99 @@ def kill_consumers(tmp_path):
                 assert child.status == -signal.SIGKILL
     assert seen_until >= KILLS // 10
     print(f"{KILLS} consumers killed, {seen_until} messages acknowledged: each seen at least once, in order, 0 torn")
+
+
+# -- the policy of a full ring, of a channel with one producer and with many
+
+ENDS = {"channel": (Writer, Reader), "mpsc": (MpscWriter, MpscReader)}
+FORMS = {"list": lambda n: [b"%03d" % i for i in range(n)], "array": lambda n: numpy.array([b"%03d" % i for i in range(n)])}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ENDS)
+def test_what_does_not_fit_of_a_batch_meets_the_policy(tmp_path, kind, form):
+    writer, reader = ENDS[kind]
+    for policy, counter in (("refuse", "refused"), ("drop", "dropped"), ("block", "timed_out")):
+        with writer(policy, 8, 4, directory=tmp_path, policy=policy, block_ns=1_000_000) as w:
+            assert w.send_batch(FORMS[form](6)) == 4 == w.sent
+            assert getattr(w, counter) == 2 == w.refused + w.dropped + w.timed_out
+            with reader(policy, directory=tmp_path) as r:
+                assert r.pop_batch() == FORMS["list"](4)
+            assert w.send_batch(FORMS[form](0)) == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_batch_larger_than_the_ring_goes_through_when_it_may_wait(tmp_path, kind, form):
+    writer, reader = ENDS[kind]
+    with writer("c", 8, 4, directory=tmp_path, policy="block", block_ns=-1) as w, reader("c", directory=tmp_path) as r:
+        sending = threading.Thread(target=lambda: w.send_batch(FORMS[form](500)))
+        sending.start()
+        assert [r.pop(timeout_ns=-1) for _ in range(500)] == FORMS["list"](500)
+        sending.join()
+        assert w.sent == 500 and w.timed_out == 0
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_reserve_waits_for_room_as_send_does(tmp_path, kind):
+    writer, reader = ENDS[kind]
+    with writer("c", 8, 1, directory=tmp_path, policy="block", block_ns=-1) as w, reader("c", directory=tmp_path) as r:
+        w.send(b"1")
+        threading.Timer(0.02, r.pop).start()
+        with w.reserve(1) as room:
+            room[:] = b"2"
+        w.commit()
+        assert r.pop() == b"2"
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_reserved_message_may_be_cancelled(tmp_path, kind):
+    writer, reader = ENDS[kind]
+    with writer("c", 8, 4, directory=tmp_path) as w, reader("c", directory=tmp_path) as r:
+        w.reserve(3).release()
+        with pytest.raises(ValueError, match="commit or cancel"):
+            w.send(b"x")
+        w.cancel()
+        w.cancel()
+        assert w.send(b"x") and r.pop() == b"x" and r.pop() is None
+        with pytest.raises(ValueError, match="nothing is reserved"):
+            w.commit()
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_batch_ends_before_a_message_that_is_too_long(tmp_path, kind):
+    writer, reader = ENDS[kind]
+    with writer("c", 8, 8, directory=tmp_path) as w, reader("c", directory=tmp_path) as r:
+        assert w.send_batch([b"1", b"2", b"x" * 9, b"3"]) == 2 and w.refused == w.oversize == 0
+        with pytest.raises(ValueError, match="9 octets"):
+            w.send_batch([b"x" * 9, b"3"])
+        assert r.pop_batch() == [b"1", b"2"] and w.oversize == 1
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_dtype_without_octets_is_refused(tmp_path, kind):
+    writer, reader = ENDS[kind]
+    with writer("c", 8, 8, directory=tmp_path) as w, reader("c", directory=tmp_path) as r:
+        assert w.send_batch(numpy.zeros((3, 0), "u1")) == 3
+        with pytest.raises(ValueError, match="no octets"):
+            r.pop_array("S0")
+        assert r.pop_batch() == [b""] * 3
+
+
+def test_all_that_is_there_may_be_acknowledged_at_once(ends):
+    w, r = ends
+    w.send(b"1")
+    r.peek().release()
+    w.send_batch([b"2", b"3"])
+    r.ack(len(r))
+    assert r.number == 3 and r.pop() is None and w.send(b"4") and r.pop() == b"4"
+    with pytest.raises(ValueError, match="1 messages to acknowledge, 0"):
+        r.ack()
+
+
+@pytest.mark.parametrize("timeout_ns", [2**63 - 1, 2**63 - 2**40])
+def test_the_longest_wait_is_long(ends, timeout_ns):
+    """The deadline wrapped, and the wait was over at once."""
+    w, r = ends
+    threading.Timer(0.02, lambda: w.send(b"x")).start()
+    assert r.pop(timeout_ns=timeout_ns) == b"x"

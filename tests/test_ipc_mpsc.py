@@ -9,6 +9,7 @@ import numpy
 import pytest
 from children import Child, Patience, in_a_small_process
 
+from ipc.channel import Writer
 from ipc.mpsc import MpscReader, MpscWriter
 from ipc.poller import Poller
 from ipc.segment import RoleTaken, segment_path
@@ -285,3 +286,29 @@ def test_a_damaged_channel_does_not_stop_the_others(tmp_path):
         assert "o.a" in poller.unreadable
         a.close()
         b.close()
+
+
+@pytest.mark.parametrize("hint", [1 << 50, 1 << 63, 2**56 + 1])
+def test_a_hint_ahead_of_the_ring_is_reported_not_taken_for_a_full_ring(tmp_path, hint):
+    with MpscWriter("m", 8, 16, directory=tmp_path) as w:
+        forge(tmp_path, 4096, hint)
+        with pytest.raises(RingCorrupt):
+            w.send(b"x")
+
+
+def test_a_stray_file_does_not_keep_the_poller_from_the_channels(tmp_path):
+    (tmp_path / "fixwire.a name").touch()
+    os.mkfifo(tmp_path / "fixwire.fifo")
+    with Writer("x", 8, 16, directory=tmp_path) as w, Poller("*", tmp_path) as p:
+        assert p.discover() == ["x"] and set(p.unreadable) == {"a name", "fifo"}
+        w.send(b"found")
+        assert p.poll() == [("x", b"found")]
+
+
+def test_a_channel_cut_off_is_dropped_with_its_reason(tmp_path):
+    with Writer("x", 8, 16, directory=tmp_path) as w, Writer("y", 8, 16, directory=tmp_path), Poller("*", tmp_path) as p:
+        p.discover()
+        os.truncate(w.segment.path, 0)
+        p.poll()
+        p.drop_finished()
+        assert list(p.readers) == ["y"] and "truncated" in p.unreadable["x"]

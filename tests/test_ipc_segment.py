@@ -23,6 +23,8 @@ from ipc.segment import (
     ByteOrderMismatch,
     Forked,
     GeometryMismatch,
+    HeaderDamaged,
+    KindMismatch,
     LayoutMismatch,
     NotASegment,
     NotPrivate,
@@ -30,13 +32,15 @@ from ipc.segment import (
     RoleTaken,
     SegmentError,
     SegmentTruncated,
+    Stale,
     segment_path,
     segments,
 )
 from ipc.wait import RingCorrupt
 
 FIELDS = {"magic": (0, "<Q"), "layout": (8, "<I"), "byte_order": (12, "<I"), "kind": (16, "<I"), "max_len": (20, "<I"),
-          "capacity": (24, "<Q"), "size": (32, "<Q"), "boot_id": (64, "<Q"), "state": (80, "<I"), "start_time": (48, "<Q")}
+          "capacity": (24, "<Q"), "size": (32, "<Q"), "boot_id": (64, "<Q"), "state": (80, "<I"), "start_time": (48, "<Q"),
+          "epoch": (40, "<Q"), "flags": (60, "<I")}
 
 
 @pytest.fixture
@@ -411,3 +415,144 @@ def test_listing_tells_kind_roles_and_strangers(there):
         rows = {row["name"]: row for row in segments(there)}
     assert rows["junk"]["error"] == "not a segment"
     assert rows["x"]["kind"] == "channel" and rows["x"]["roles"] == ["consumer"] and rows["x"]["state"] == "ready"
+
+
+@pytest.mark.parametrize("field, value", [("epoch", 7), ("flags", 1), ("flags", 1 << 31)])
+def test_fields_that_nothing_else_betrays_are_summed(there, field, value):
+    poke(there, field, value)
+    with pytest.raises(HeaderDamaged):
+        attach(there)
+    assert [row["state"] for row in segments(there)] == ["damaged"]
+
+
+@pytest.mark.parametrize("size", [1, 4096, 8191])
+def test_a_header_that_says_less_than_there_is_is_refused(there, size):
+    poke(there, "size", size)
+    with pytest.raises(GeometryMismatch, match="its header says"):
+        attach(there)
+
+
+@pytest.mark.parametrize("field, value", [
+    ("magic", 7), ("layout", 99), ("byte_order", 0x04030201), ("kind", 3), ("capacity", 17), ("max_len", 0),
+    ("size", 1 << 40), ("boot_id", 1), ("state", 1), ("state", 3), ("state", 77), ("epoch", 7)])
+def test_each_error_has_a_remedy(there, field, value):
+    poke(there, field, value)
+    with pytest.raises(SegmentError) as e:
+        attach(there)
+    assert e.value.remedy and e.value.remedy in str(e.value)
+
+
+def test_kind_and_last_boot_have_errors_of_their_own(there):
+    poke(there, "kind", 3)
+    with pytest.raises(KindMismatch, match="broadcast, not a channel"):
+        attach(there)
+    poke(there, "kind", 1)
+    poke(there, "boot_id", 1)
+    with pytest.raises(Stale):
+        attach(there)
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096])
+def test_one_cut_off_is_listed_as_such_says_so_and_is_replaced(tmp_path, size):
+    with Writer("x", 64, 16, directory=tmp_path) as w:
+        os.truncate(w.segment.path, size)
+        (row,) = segments(tmp_path)
+        assert row.get("state", row.get("error")) == ("truncated" if size else "not a segment")
+        assert w.segment.state == "truncated"
+    with Writer("x", 64, 16, create=True, replace=True, directory=tmp_path) as w:
+        assert w.segment.state == "ready" and w.send(b"whole")
+
+
+def test_whatever_lies_in_the_directory_is_listed_and_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "fixwire.fifo")
+    os.mkdir(tmp_path / "fixwire.directory")
+    os.symlink("/etc/passwd", tmp_path / "fixwire.link")
+    (tmp_path / "fixwire.a name").touch()
+    rows = {row["name"]: row["error"] for row in segments(tmp_path)}
+    assert rows["fifo"] == rows["directory"] == "is not a regular file" and "link" in rows["link"]
+    for name, error in (("fifo", NotASegment), ("directory", NotASegment), ("link", NotPrivate)):
+        for how in ({"replace": True}, {}):
+            with pytest.raises(error if how else (error, FileExistsError)):
+                Writer(name, 64, 16, create=True, directory=tmp_path, **how)
+        with pytest.raises(error):
+            Reader(name, directory=tmp_path, timeout=0)
+
+
+WRONG = [lambda d: Writer("x", 64, 16, create=True, directory=d, wait="sleep"),
+         lambda d: Writer("x", 64, 16, create=True, directory=d, wait="nap"),
+         lambda d: Writer("x", 64, 16, create=True, directory=d, policy="nap"),
+         lambda d: Reader("x", 64, 16, create=True, directory=d, wait="sleep"),
+         lambda d: MpscWriter("x", 64, 16, create=True, directory=d, wait="sleep"),
+         lambda d: MpscReader("x", 64, 16, create=True, directory=d, wait="sleep"),
+         lambda d: Publisher("x", 64, 16, create=True, directory=d, buffers=17),
+         lambda d: Publisher("x", 1 << 31, 16, create=True, directory=d, buffers=16)]
+
+
+@pytest.mark.parametrize("wrong", range(len(WRONG)))
+def test_what_could_not_be_made_whole_leaves_nothing(tmp_path, wrong):
+    with pytest.raises(ValueError):
+        WRONG[wrong](tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", [Writer, MpscWriter, Publisher])
+def test_a_second_opener_cannot_ask_for_what_the_first_did_not_make(tmp_path, kind):
+    with kind("x", 64, 16, directory=tmp_path):
+        pass
+    for wrong in ({"max_len": 65}, {"capacity": 32}, {"max_len": 64, "wakeups": True}, *(
+            [{"max_len": 64, "buffers": 4}] if kind is Publisher else [])):
+        with pytest.raises(GeometryMismatch):
+            kind("x", directory=tmp_path, **wrong)
+    with kind("x", 64, 16, directory=tmp_path):
+        pass
+
+
+def test_of_many_that_replace_at_once_one_has_the_name(tmp_path):
+    """Each took the old one away and made its own: the last one's name, the others' segments nobody could find."""
+    Writer("x", 64, 16, directory=tmp_path).close()
+
+    def contend(say):
+        try:
+            w = Writer("x", 64, 16, create=True, replace=True, directory=tmp_path)
+            say(w.segment.state)
+            time.sleep(60)
+        except (FileExistsError, RoleTaken):
+            say("refused")
+    for _ in range(20):
+        contenders = [Child(contend) for _ in range(4)]
+        said = sorted(c.hear() for c in contenders)
+        for c in contenders:
+            c.kill()
+        assert said == ["ready", "refused", "refused", "refused"]
+
+
+def test_who_looks_away_while_another_replaces_does_not_take_the_new_one_away(tmp_path):
+    """The unlink is of the file that was judged, not of whatever has its name by then."""
+    old = Writer("x", 64, 16, directory=tmp_path)
+    aside = tmp_path / "aside"
+    os.rename(old.segment.path, aside)
+    with Writer("x", 64, 16, create=True, directory=tmp_path) as new:
+        old.remove()
+        assert new.segment.state == "ready" and old.segment.state == "replaced"
+    old.close()
+
+
+def test_what_is_judged_is_what_is_used(there):
+    """A peer that writes over the header between our look and our use changes nothing: a segment's copies are its own."""
+    with attach(there) as r:
+        poke(there, "capacity", 1 << 40)
+        poke(there, "max_len", 1 << 29)
+        assert (r.capacity, r.max_len, r.segment.capacity) == (16, 64, 16) and r.pop() == b"hello"
+
+
+def test_huge_pages_cut_off_are_an_error_and_no_signal(tmp_path, huge_pages):
+    if subprocess.run(["mount", "-t", "hugetlbfs", "none", tmp_path], capture_output=True, timeout=60).returncode:
+        pytest.skip("cannot mount hugetlbfs here")
+    try:
+        with Writer("x", 64, 16, directory=tmp_path, hugepages=True) as w:
+            os.truncate(w.segment.path, 0)
+            with pytest.raises(SegmentTruncated):
+                w.send(b"x")
+                w.send(b"x")
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True, timeout=60)
