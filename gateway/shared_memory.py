@@ -17,7 +17,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _left_behind(row: dict[str, Any]) -> bool:
-    return "error" in row or row["state"] in ("stale", "damaged", "init") or (not row["roles"] and not row["alive"])
+    return "error" in row or row["state"] in ("stale", "damaged", "truncated", "init") or \
+        (not row["roles"] and not row["alive"])
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -55,11 +56,17 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
+    """The segment, and the pool of buffers that a broadcast of that name has."""
     row = _find(args)
-    if "error" in row:
-        raise Mistake(f"{row['path']} is {row['error']}; it is not ours to remove")
+    if "error" in row and not row["error"].startswith("a segment"):
+        raise Mistake(f"{row['path']}: {row['error']}; it is not ours to remove")
+    names = [args.name]
+    if row.get("kind") == "broadcast":
+        pool = args.name + ".pool"
+        names += [r["name"] for r in segments(args.directory) if r["name"] == pool and r.get("kind") == "pool"]
     try:
-        retire(segment_path(args.name, args.directory))
+        for name in names:
+            retire(segment_path(name, args.directory))
     except OSError as e:
         raise Mistake(str(e.strerror)) from None
     return 0

@@ -1,9 +1,11 @@
 """`fixwire ipc`: what it lists, what it refuses to remove."""
 import json
+import os
 
 import pytest
 
 from gateway.cli import main
+from ipc.broadcast import Publisher
 from ipc.channel import Writer
 
 
@@ -38,3 +40,38 @@ def test_what_is_not_ours_is_named_and_left_alone(there, capsys):
     assert main(["ipc", "remove", "junk", "--directory", str(where)]) == 2
     assert (where / "fixwire.junk").exists()
     assert main(["ipc", "list", "--directory", str(where / "nowhere")]) == 2
+
+
+def test_a_pooled_broadcast_is_removed_with_its_pool(tmp_path, capsys):
+    Publisher("quotes", 64, 16, buffers=16, directory=tmp_path).close()
+    assert main(["ipc", "remove", "quotes", "--directory", str(tmp_path)]) == 0
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("octets, said", [(100, "truncated"), (4096, "truncated")])
+def test_one_cut_off_is_listed_and_removed(there, capsys, octets, said):
+    where, writer = there
+    os.truncate(writer.segment.path, octets)
+    writer.close()
+    assert main(["ipc", "list", "--directory", str(where)]) == 1 and said in capsys.readouterr().out
+    assert main(["ipc", "remove", "orders", "--directory", str(where)]) == 0
+    assert os.listdir(where) == []
+
+
+def test_a_segment_of_another_release_is_named_and_may_be_removed(there, capsys):
+    where, writer = there
+    writer.close()
+    fd = os.open(writer.segment.path, os.O_RDWR)
+    os.pwrite(fd, b"\x63", 8)
+    os.close(fd)
+    assert main(["ipc", "list", "--directory", str(where)]) == 1 and "layout 99" in capsys.readouterr().out
+    assert main(["ipc", "remove", "orders", "--directory", str(where)]) == 0
+    assert os.listdir(where) == []
+
+
+def test_what_is_no_file_is_listed_and_left_alone(there, capsys):
+    where, _ = there
+    os.mkfifo(where / "fixwire.fifo")
+    assert main(["ipc", "list", "--json", "--directory", str(where)]) == 1
+    assert "regular" in capsys.readouterr().out
+    assert main(["ipc", "remove", "fifo", "--directory", str(where)]) == 2
