@@ -4,7 +4,8 @@ Input: 1,024 varied messages of three kinds (nos NewOrderSingle 186 octets, er E
 MarketDataIncrementalRefresh 799), ../shared/messages. A sample is one pass over all of them, nogil, one thread, pinned;
 rows are taken in turn `--samples` times (default 200) so that a slow moment hits all alike. `min` and `median` are
 nanoseconds a message. `parse` is framing, BodyLength, CheckSum and the table of all fields; the yardstick `floor gather`
-only scans. Python rows count the calls too. `python bench/fix_message.py [--json] [--samples N]`.
+only scans. The times in the files are at random, another second in every message; `in one second` is what a session does.
+Python rows count the calls too. `python bench/fix_message.py [--json] [--samples N]`.
 """
 import argparse
 import ctypes
@@ -93,6 +94,10 @@ def main():
         data = (SHARED / "messages" / f"{kind}_1024.fix").read_bytes()
         messages = module.Messages(data)
         assert messages.check() == messages.count, f"{kind}: the encoder gives other octets than the file has"
+        steady = module.Messages(data)
+        if kind == "nos":
+            assert steady.check_templates() == steady.count, "the templates give other octets than the file has"
+        steady.in_one_second()
         takes = {name: functools.partial(messages.floor, address) for name, address in floors().items()}
 
         def with_isa(isa, take):
@@ -108,6 +113,9 @@ def main():
         takes["parse + 8 hinted reads"] = with_isa(best, messages.parse_read)
         takes["parse + dictionary checks"] = with_isa(best, functools.partial(messages.parse_check, rules))
         takes["encode typed"] = with_isa(best, messages.encode)
+        takes["encode typed, in one second"] = with_isa(best, steady.encode)
+        if kind == "nos":
+            takes["encode template, in one second"] = with_isa(best, steady.encode_template)
         takes["CheckSum alone"] = with_isa(best, messages.octet_sum)
         samples = {name: [] for name in takes}
         for take in takes.values():

@@ -10,6 +10,7 @@ from typing import Any
 _MODULE = {
     "BAD_ORDER": "strategy", "CallbackStrategy": "callback", "Desk": "desk", "Engine": "engine", "GatewayGone": "errors",
     "GatewaySession": "session",
+    "OrderTemplate": "session",
     "MessageView": "python", "NOT_LOGGED_ON": "strategy", "PythonStrategy": "python", "REFUSED": "strategy",
     "RISK_KILLED": "strategy", "RISK_NOTIONAL": "strategy", "RISK_OPEN": "strategy", "RISK_PRICE": "strategy",
     "RISK_QTY": "strategy", "RISK_RATE": "strategy", "Seat": "seat",

@@ -4,7 +4,7 @@ from gateway.engine import Engine
 from gateway.errors import GatewayGone, WrongThread
 from gateway.python import MessageView, PythonStrategy
 from gateway.seat import Seat
-from gateway.session import GatewaySession
+from gateway.session import GatewaySession, OrderTemplate
 from gateway.strategy import (
     BAD_ORDER,
     NOT_LOGGED_ON,
@@ -25,6 +25,6 @@ from gateway.trace import Trace
 
 __all__ = [
     "BAD_ORDER", "CallbackStrategy", "Desk", "Engine", "GatewayGone", "GatewaySession", "MessageView", "NOT_LOGGED_ON",
-    "PythonStrategy", "REFUSED", "RISK_KILLED", "RISK_NOTIONAL", "RISK_OPEN", "RISK_PRICE", "RISK_QTY", "RISK_RATE",
-    "SENT", "Seat", "Strategy", "TOO_LONG", "Trace", "VERDICTS", "WOULD_BLOCK", "WrongThread",
+    "OrderTemplate", "PythonStrategy", "REFUSED", "RISK_KILLED", "RISK_NOTIONAL", "RISK_OPEN", "RISK_PRICE", "RISK_QTY",
+    "RISK_RATE", "SENT", "Seat", "Strategy", "TOO_LONG", "Trace", "VERDICTS", "WOULD_BLOCK", "WrongThread",
 ]

@@ -6,7 +6,8 @@ from fix.session cimport fix_session
 
 from gateway.slab cimport ENGINE_STOP, flag_set, slot
 from gateway.strategy cimport (
-    Strategy, order, order_cancel, order_init, order_new, order_replace, order_token)
+    Strategy, order, order_cancel, order_init, order_new, order_new_from, order_new_from_text, order_prepare,
+    order_replace, order_template, order_token)
 
 ctypedef void (*message_fn)(void *ctx, void *session, void *msg, uint64_t now_ns) noexcept nogil
 ctypedef void (*session_fn)(void *ctx, void *session, uint64_t now_ns) noexcept nogil
@@ -70,6 +71,8 @@ cdef class CallbackStrategy(Strategy):
 cdef extern from "fixwire.h":
     ctypedef struct fixwire_order:
         pass
+    ctypedef struct fixwire_template:
+        pass
     ctypedef struct fixwire_api:
         uint32_t version
         uint32_t order_size
@@ -84,6 +87,11 @@ cdef extern from "fixwire.h":
         const char *(*msg_text)(const void *msg, uint32_t tag, uint32_t *n) noexcept nogil
         void (*stop)(void *session) noexcept nogil
         uint64_t (*last_token)(const void *session) noexcept nogil
+        int (*order_prepare)(fixwire_template *t, const fixwire_order *o) noexcept nogil
+        int (*order_new_from)(void *session, fixwire_template *t, uint64_t ClOrdID, int64_t qty, int64_t price_e8,
+                              uint64_t now_ns) noexcept nogil
+        int (*order_new_from_text)(void *session, fixwire_template *t, const char *ClOrdID, uint32_t n, int64_t qty,
+                                   int64_t price_e8, uint64_t now_ns) noexcept nogil
 
 
 cdef int api_order_new(void *session, fixwire_order *o, uint64_t now_ns) noexcept nogil:
@@ -109,6 +117,20 @@ cdef int api_limit_order(void *session, const char *symbol, uint32_t symbol_n, i
     o.Price_e8 = price_e8
     o.ClOrdID = ClOrdID
     return order_new(<fix_session *>session, &o, now_ns)
+
+
+cdef int api_order_prepare(fixwire_template *t, const fixwire_order *o) noexcept nogil:
+    return order_prepare(<order_template *>t, <const order *>o)
+
+
+cdef int api_order_new_from(void *session, fixwire_template *t, uint64_t ClOrdID, int64_t qty, int64_t price_e8,
+                            uint64_t now_ns) noexcept nogil:
+    return order_new_from(<fix_session *>session, <order_template *>t, ClOrdID, qty, price_e8, now_ns)
+
+
+cdef int api_order_new_from_text(void *session, fixwire_template *t, const char *ClOrdID, uint32_t n, int64_t qty,
+                                 int64_t price_e8, uint64_t now_ns) noexcept nogil:
+    return order_new_from_text(<fix_session *>session, <order_template *>t, ClOrdID, n, qty, price_e8, now_ns)
 
 
 cdef uint64_t api_msg_type(const void *msg) noexcept nogil:
@@ -141,7 +163,7 @@ cdef uint64_t api_last_token(const void *session) noexcept nogil:
 
 
 cdef fixwire_api table
-table.version = 2
+table.version = 3
 table.order_size = sizeof(order)
 table.order_new = api_order_new
 table.order_replace = api_order_replace
@@ -153,7 +175,11 @@ table.msg_price_e8 = api_msg_price_e8
 table.msg_text = api_msg_text
 table.stop = api_stop
 table.last_token = api_last_token
+table.order_prepare = api_order_prepare
+table.order_new_from = api_order_new_from
+table.order_new_from_text = api_order_new_from_text
 assert sizeof(order) == sizeof(fixwire_order), "gateway/fixwire.h and gateway/strategy.pxd disagree about an order"
+assert sizeof(order_template) <= sizeof(fixwire_template), "an order_template is larger than gateway/fixwire.h says"
 
 
 def api_address():
@@ -166,6 +192,8 @@ def api():
     return {
         "limit_order": c.CFUNCTYPE(c.c_int, session, text, c.c_uint32, c.c_int, c.c_int64, c.c_int64, c.c_uint64,
                                    c.c_uint64)(<size_t>table.limit_order),
+        "order_new_from": c.CFUNCTYPE(c.c_int, session, c.c_void_p, c.c_uint64, c.c_int64, c.c_int64, c.c_uint64)(
+            <size_t>table.order_new_from),
         "msg_type": c.CFUNCTYPE(c.c_uint64, msg)(<size_t>table.msg_type),
         "msg_int": c.CFUNCTYPE(c.c_int, msg, c.c_uint32, out)(<size_t>table.msg_int),
         "msg_price_e8": c.CFUNCTYPE(c.c_int, msg, c.c_uint32, out)(<size_t>table.msg_price_e8),

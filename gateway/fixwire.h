@@ -29,8 +29,11 @@ typedef struct fixwire_order {
     char Bypass;                    /* not 0: only the kill switch is asked, where the session allows that */
 } fixwire_order;
 
+/* An order of which ClOrdID, quantity and price are still to come. Yours, any memory; may be copied; good for any session. */
+typedef struct fixwire_template { uint64_t of_the_gateway[128]; } fixwire_template;
+
 typedef struct fixwire_api {
-    uint32_t version;               /* 2; what is here stays where it is, more may follow */
+    uint32_t version;               /* 3; what is here stays where it is, more may follow */
     uint32_t order_size;            /* sizeof(fixwire_order), to be compared */
     int (*order_new)(void *session, fixwire_order *o, uint64_t now_ns);         /* -> fixwire_verdict */
     int (*order_replace)(void *session, fixwire_order *o, uint64_t now_ns);
@@ -45,5 +48,11 @@ typedef struct fixwire_api {
     void (*stop)(void *session);                                                /* begin the gateway's shutdown */
     /* since 2: of the last order sent here, which on_verdict will name; in a process of its own only, else 0 */
     uint64_t (*last_token)(const void *session);
+    /* since 3: once and at leisure -> FIXWIRE_SENT when it is made, BAD_ORDER, TOO_LONG; texts are copied (64 octets each) */
+    int (*order_prepare)(fixwire_template *t, const fixwire_order *o);
+    /* order_new with the template's fields and these: the same octets, limits and verdicts, in less time */
+    int (*order_new_from)(void *session, fixwire_template *t, uint64_t ClOrdID, int64_t qty, int64_t price_e8, uint64_t now_ns);
+    int (*order_new_from_text)(void *session, fixwire_template *t, const char *ClOrdID, uint32_t n, int64_t qty,
+                               int64_t price_e8, uint64_t now_ns);
 } fixwire_api;
 #endif

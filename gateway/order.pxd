@@ -2,6 +2,8 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from fix.template cimport fix_template
+
 cdef enum order_verdict:
     SENT = 0                # a MsgSeqNum was used and TCP has the octets
     NOT_LOGGED_ON = 1
@@ -36,6 +38,17 @@ cdef struct order:
     char TimeInForce        # '0' day ...; 0: left out
     char HandlInst          # '1' automated, no intervention; 0: left out
     char Bypass             # not 0: the session's limits are not asked, only the kill switch (where it allows that)
+
+cdef enum:
+    TEMPLATE_TEXT = 64      # octets of a template's Symbol and Account
+
+# A NewOrderSingle of which ClOrdID, OrderQty, Price and TransactTime are still to come. Plain memory: of any owner, good for
+# any session, may be copied.
+cdef struct order_template:
+    order o                 # what is fixed, and the rest of the last one sent
+    fix_template body
+    char Symbol[64]
+    char Account[64]
 
 cdef inline void order_init(order *o) noexcept nogil:
     """A limit order for the day, everything else empty."""

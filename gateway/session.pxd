@@ -1,6 +1,7 @@
 # The Python face of one session of an engine. Native strategies use fix_session and gateway.strategy instead.
 from fix.session cimport fix_session_config
 
+from gateway.order cimport order_template
 from gateway.slab cimport slot
 
 cdef class GatewaySession:
@@ -11,6 +12,10 @@ cdef class GatewaySession:
     cdef int live(self) except -1
     cdef int change(self) except -1
     cdef int ours(self) except -1
+
+cdef class OrderTemplate:
+    cdef order_template t
+    cdef readonly GatewaySession session
 
 # An identification into its 64 octets; ValueError if it cannot be one.
 cdef int copy_id(char *to, object text, str what) except -1

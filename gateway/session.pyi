@@ -65,6 +65,12 @@ class GatewaySession:
         """Send a NewOrderSingle(D). -> verdict
 
         bypass_risk: only the kill switch is asked, where the session was made with bypass_allowed; counted."""
+    def order_template(self, Symbol: str | bytes, Side: str | bytes, OrdType: str | bytes = "2",
+                       TimeInForce: str | bytes | None = "0", Account: str | bytes | None = None,
+                       bypass_risk: bool = False) -> OrderTemplate:
+        """Orders of this session that differ in ClOrdID, OrderQty and Price alone, prepared once.
+
+        ValueError: a text is empty or has SOH in it, or Symbol or Account has more than 64 characters."""
     def order_replace(self, OrigClOrdID: int | str | bytes, Symbol: str | bytes, Side: str | bytes, OrderQty: int,
                       Price_e8: int = 0, ClOrdID: int | str | bytes = 0, OrdType: str | bytes = "2",
                       TimeInForce: str | bytes | None = "0", Account: str | bytes | None = None,
@@ -96,3 +102,13 @@ class GatewaySession:
     def enabled(self, value: bool) -> None: ... # False: also Logout and disconnect, if there is a connection
     def stats(self) -> dict[str, int]:
         """Every counter of the session, its orders and its connections by name."""
+
+@disjoint_base
+class OrderTemplate:
+    """Made by `GatewaySession.order_template`."""
+    @property
+    def session(self) -> GatewaySession: ...
+    @property
+    def address(self) -> int: ...               # as long as this object lives: of the fixwire_template, for C and numba
+    def order_new(self, OrderQty: int, Price_e8: int = 0, ClOrdID: int | str | bytes = 0) -> int:
+        """The NewOrderSingle(D) that session.order_new would send: the same octets, limits and counters. -> verdict"""

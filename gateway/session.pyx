@@ -14,7 +14,10 @@ from stack.timer cimport timer_set
 
 from gateway.connection cimport slot_leave
 from gateway.risk cimport risk_open, risk_reference
-from gateway.strategy cimport BAD_ORDER, SENT, order, order_cancel, order_init, order_new, order_refused, order_replace
+from gateway.order cimport TEMPLATE_TEXT
+from gateway.strategy cimport (
+    BAD_ORDER, SENT, TOO_LONG, order, order_cancel, order_init, order_new, order_new_from, order_new_from_text, order_prepare,
+    order_refused, order_replace)
 
 from gateway.errors import WrongThread
 
@@ -317,6 +320,29 @@ cdef class GatewaySession:
             o.Account = octets_at(account, &o.Account_n)
         return order_new(self.g.s, &o, self.g.e.now_ns)
 
+    def order_template(self, Symbol, Side, OrdType="2", TimeInForce="0", Account=None, bint bypass_risk=False):
+        cdef order o
+        cdef object symbol = octets_of(Symbol, "Symbol"), account
+        cdef OrderTemplate made = OrderTemplate.__new__(OrderTemplate)
+        cdef int verdict
+        self.change()
+        order_init(&o)
+        o.Symbol = octets_at(symbol, &o.Symbol_n)
+        o.Side = char_of(Side, "Side")
+        o.OrdType = char_of(OrdType, "OrdType")
+        o.TimeInForce = 0 if TimeInForce is None else char_of(TimeInForce, "TimeInForce")
+        o.Bypass = bypass_risk
+        if Account is not None:
+            account = octets_of(Account, "Account")
+            o.Account = octets_at(account, &o.Account_n)
+        verdict = order_prepare(&made.t, &o)
+        if verdict == TOO_LONG:
+            raise ValueError(f"Symbol {Symbol!r} or Account {Account!r} of a template has more than {TEMPLATE_TEXT} characters")
+        if verdict != SENT:
+            raise ValueError(f"Symbol {Symbol!r}, Side {Side!r} and Account {Account!r} make no order")
+        made.session = self
+        return made
+
     def order_replace(self, OrigClOrdID, Symbol, Side, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0, OrdType="2",
                       TimeInForce="0", Account=None, bint bypass_risk=False):
         cdef order o
@@ -438,3 +464,24 @@ cdef class GatewaySession:
 
     def __repr__(self):
         return f"<GatewaySession {self.name} {'closed' if self.g == NULL else self.state}>"
+
+
+cdef class OrderTemplate:
+
+    def __init__(self):
+        raise TypeError("GatewaySession.order_template makes templates")
+
+    @property
+    def address(self):
+        return <size_t>&self.t
+
+    def order_new(self, int64_t OrderQty, int64_t Price_e8=0, ClOrdID=0):
+        cdef object clordid
+        cdef const char *text
+        cdef uint32_t n = 0
+        self.session.change()
+        if type(ClOrdID) is int:
+            return order_new_from(self.session.g.s, &self.t, ClOrdID, OrderQty, Price_e8, self.session.g.e.now_ns)
+        clordid = octets_of(ClOrdID, "ClOrdID")
+        text = octets_at(clordid, &n)
+        return order_new_from_text(self.session.g.s, &self.t, text, n, OrderQty, Price_e8, self.session.g.e.now_ns)

@@ -4,8 +4,8 @@ A message comes up as slot_on_message -> Strategy.on_message; an order goes down
 fix_add_*, session_end, all before order_new returns.
 FIX 4.4 volume 4: NewOrderSingle(D), OrderCancelReplaceRequest(G), OrderCancelRequest(F).
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, strlen
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcpy, strlen
 
 from fix.encode cimport (
     fix_add_char, fix_add_decimal_e8, fix_add_int, fix_add_str, fix_add_uint, fix_add_utc, fix_cursor, fix_writer)
@@ -13,6 +13,9 @@ from fix.message cimport fix_find, fix_msg, fix_read_uint
 from fix.session cimport (
     FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
     FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session, session_begin, session_end)
+from fix.template cimport (
+    fix_fill_decimal_e8, fix_fill_int, fix_fill_piece, fix_fill_str, fix_fill_uint, fix_fill_utc, fix_template_begin,
+    fix_template_end, fix_template_hole)
 from stack.timer cimport timer_set
 from stack.wire.trace cimport TRACE_STRATEGY, trace_mark
 
@@ -63,60 +66,39 @@ cdef int order_refused(slot *g, uint32_t refusal) noexcept nogil:
     return REFUSED
 
 
-cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
-    """One of the three messages, which differ in a handful of fields."""
+cdef inline bint priced(const order *o) noexcept nogil:
+    """A limit or a stop limit order."""
+    return o.OrdType == b'2' or o.OrdType == b'4'
+
+
+cdef inline fix_writer *order_begin(fix_session *s, order *o, uint64_t MsgType, uint64_t now_ns, int *verdict) noexcept nogil:
+    """Limits, header, ClOrdID; the caller puts the body. NULL: `verdict` says what became of the order."""
     cdef slot *g = <slot *>s.user
     cdef fix_writer *w
-    cdef fix_cursor c
-    cdef bint bad
-    cdef int verdict = SENT
-    trace_mark(s.trace, TRACE_STRATEGY)
-    bad = (o.Symbol == NULL or o.Side == 0 or text_bad(o.Symbol, &o.Symbol_n) or text_bad(o.Account, &o.Account_n)
-           or text_bad(o.ClOrdID_text, &o.ClOrdID_n) or text_bad(o.OrigClOrdID_text, &o.OrigClOrdID_n))
-    if MsgType == MSG_CANCEL:
-        bad = bad or (o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL) or o.OrderQty < 0
-    else:
-        bad = bad or o.OrderQty <= 0 or ((o.OrdType == b'2' or o.OrdType == b'4') and o.Price_e8 == 0)
-        bad = bad or (MsgType == MSG_REPLACE and o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL)
-    if bad:
-        g.stats.refused += 1
-        return BAD_ORDER
     if g.carry != NULL:                 # limits are the gateway's, in its process
-        return g.carry(g, o, MsgType, now_ns)
+        verdict[0] = g.carry(g, o, MsgType, now_ns)
+        return NULL
     if MsgType != MSG_CANCEL:
-        verdict = risk_check(g, o, MsgType, now_ns)
-    if verdict != SENT:
-        g.stats.refused += 1
-        g.stats.refused_risk += 1
-        return verdict
+        verdict[0] = risk_check(g, o, MsgType, now_ns)
+        if verdict[0] != SENT:
+            g.stats.refused += 1
+            g.stats.refused_risk += 1
+            return NULL
     w = session_begin(s, MsgType, now_ns)
     if w == NULL:
-        return order_refused(g, s.refusal)
+        verdict[0] = order_refused(g, s.refusal)
+        return NULL
     if o.ClOrdID == 0 and o.ClOrdID_text == NULL:
         if g.e.next_ClOrdID == 0:       # microseconds of UTC: above everything an earlier run can have used
             g.e.next_ClOrdID = (now_ns + <uint64_t>g.e.utc_offset_ns) / 1000
         o.ClOrdID = g.e.next_ClOrdID
         g.e.next_ClOrdID += 1
-    c = w.at
-    add_id(&c, 11, o.ClOrdID_text, o.ClOrdID_n, o.ClOrdID)
-    if MsgType != MSG_NEW:
-        add_id(&c, 41, o.OrigClOrdID_text, o.OrigClOrdID_n, o.OrigClOrdID)
-    if o.Account != NULL:
-        fix_add_str(&c, 1, <const uint8_t *>o.Account, o.Account_n)
-    if MsgType != MSG_CANCEL and o.HandlInst:
-        fix_add_char(&c, 21, o.HandlInst)
-    fix_add_str(&c, 55, <const uint8_t *>o.Symbol, o.Symbol_n)
-    fix_add_char(&c, 54, o.Side)
-    fix_add_utc(&c, 60, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
-    if o.OrderQty:
-        fix_add_int(&c, 38, o.OrderQty)
-    if MsgType != MSG_CANCEL:
-        fix_add_char(&c, 40, o.OrdType)
-        if o.OrdType == b'2' or o.OrdType == b'4':
-            fix_add_decimal_e8(&c, 44, o.Price_e8, 0)
-        if o.TimeInForce:
-            fix_add_char(&c, 59, o.TimeInForce)
-    w.at = c
+    return w
+
+
+cdef inline int order_end(fix_session *s, order *o, fix_writer *w, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
+    """Send it and account for it -> verdict."""
+    cdef slot *g = <slot *>s.user
     if g.risk.order_pending != NULL and MsgType != MSG_CANCEL:
         g.risk.order_pending[0] = s.next_out        # should this be the last that the process does
     if not session_end(s, w, now_ns):
@@ -135,6 +117,50 @@ cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t 
     return SENT
 
 
+cdef inline int order_send(fix_session *s, order *o, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
+    """One of the three messages, which differ in a handful of fields."""
+    cdef slot *g = <slot *>s.user
+    cdef fix_writer *w
+    cdef fix_cursor c
+    cdef bint bad
+    cdef int verdict = SENT
+    trace_mark(s.trace, TRACE_STRATEGY)
+    bad = (o.Symbol == NULL or o.Side == 0 or text_bad(o.Symbol, &o.Symbol_n) or text_bad(o.Account, &o.Account_n)
+           or text_bad(o.ClOrdID_text, &o.ClOrdID_n) or text_bad(o.OrigClOrdID_text, &o.OrigClOrdID_n))
+    if MsgType == MSG_CANCEL:
+        bad = bad or (o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL) or o.OrderQty < 0
+    else:
+        bad = bad or o.OrderQty <= 0 or (priced(o) and o.Price_e8 == 0)
+        bad = bad or (MsgType == MSG_REPLACE and o.OrigClOrdID == 0 and o.OrigClOrdID_text == NULL)
+    if bad:
+        g.stats.refused += 1
+        return BAD_ORDER
+    w = order_begin(s, o, MsgType, now_ns, &verdict)
+    if w == NULL:
+        return verdict
+    c = w.at
+    add_id(&c, 11, o.ClOrdID_text, o.ClOrdID_n, o.ClOrdID)
+    if MsgType != MSG_NEW:
+        add_id(&c, 41, o.OrigClOrdID_text, o.OrigClOrdID_n, o.OrigClOrdID)
+    if o.Account != NULL:
+        fix_add_str(&c, 1, <const uint8_t *>o.Account, o.Account_n)
+    if MsgType != MSG_CANCEL and o.HandlInst:
+        fix_add_char(&c, 21, o.HandlInst)
+    fix_add_str(&c, 55, <const uint8_t *>o.Symbol, o.Symbol_n)
+    fix_add_char(&c, 54, o.Side)
+    fix_add_utc(&c, 60, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
+    if o.OrderQty:
+        fix_add_int(&c, 38, o.OrderQty)
+    if MsgType != MSG_CANCEL:
+        fix_add_char(&c, 40, o.OrdType)
+        if priced(o):
+            fix_add_decimal_e8(&c, 44, o.Price_e8, 0)
+        if o.TimeInForce:
+            fix_add_char(&c, 59, o.TimeInForce)
+    w.at = c
+    return order_end(s, o, w, MsgType, now_ns)
+
+
 cdef int order_new(fix_session *s, order *o, uint64_t now_ns) noexcept nogil:
     """Send a NewOrderSingle(D)."""
     return order_send(s, o, MSG_NEW, now_ns)
@@ -148,6 +174,95 @@ cdef int order_replace(fix_session *s, order *o, uint64_t now_ns) noexcept nogil
 cdef int order_cancel(fix_session *s, order *o, uint64_t now_ns) noexcept nogil:
     """Send an OrderCancelRequest(F): OrigClOrdID, Symbol and Side name the order; OrderQty 0 is left out."""
     return order_send(s, o, MSG_CANCEL, now_ns)
+
+
+# -- orders from a template: what order_send puts, in its order
+
+cdef int order_prepare(order_template *t, const order *o) noexcept nogil:
+    cdef fix_cursor c
+    cdef order *k = &t.o
+    t.o = o[0]
+    t.body.whole = 0
+    if k.Symbol == NULL or k.Side == 0 or text_bad(k.Symbol, &k.Symbol_n) or text_bad(k.Account, &k.Account_n):
+        return BAD_ORDER
+    if k.Account == NULL:
+        k.Account_n = 0
+    if k.Symbol_n > TEMPLATE_TEXT or k.Account_n > TEMPLATE_TEXT:
+        return TOO_LONG
+    memcpy(t.Symbol, k.Symbol, k.Symbol_n)
+    if k.Account_n != 0:
+        memcpy(t.Account, k.Account, k.Account_n)
+    c = fix_template_begin(&t.body)
+    fix_template_hole(&t.body, &c, 11)
+    if k.Account_n != 0:
+        fix_add_str(&c, 1, <const uint8_t *>t.Account, k.Account_n)
+    if k.HandlInst:
+        fix_add_char(&c, 21, k.HandlInst)
+    fix_add_str(&c, 55, <const uint8_t *>t.Symbol, k.Symbol_n)
+    fix_add_char(&c, 54, k.Side)
+    fix_template_hole(&t.body, &c, 60)
+    fix_template_hole(&t.body, &c, 38)
+    fix_add_char(&c, 40, k.OrdType)
+    if priced(k):
+        fix_template_hole(&t.body, &c, 44)
+    if k.TimeInForce:
+        fix_add_char(&c, 59, k.TimeInForce)
+    fix_template_end(&t.body, &c)       # both texts at their longest fit
+    return SENT
+
+
+cdef inline int template_send(fix_session *s, order_template *t, int64_t OrderQty, int64_t Price_e8,
+                              uint64_t now_ns) noexcept nogil:
+    """The ClOrdID is in t.o already."""
+    cdef slot *g = <slot *>s.user
+    cdef order *o = &t.o
+    cdef fix_writer *w
+    cdef fix_cursor c
+    cdef int verdict = SENT
+    trace_mark(s.trace, TRACE_STRATEGY)
+    o.Symbol = t.Symbol                 # here: the template may have been copied
+    o.Account = t.Account if o.Account_n != 0 else NULL
+    o.OrderQty = OrderQty
+    o.Price_e8 = Price_e8
+    if not t.body.whole or text_bad(o.ClOrdID_text, &o.ClOrdID_n) or OrderQty <= 0 or (priced(o) and Price_e8 == 0):
+        g.stats.refused += 1
+        return BAD_ORDER
+    w = order_begin(s, o, MSG_NEW, now_ns, &verdict)
+    if w == NULL:
+        return verdict
+    c = w.at
+    fix_fill_piece(&c, &t.body, 0)
+    if o.ClOrdID_text != NULL:
+        fix_fill_str(&c, <const uint8_t *>o.ClOrdID_text, o.ClOrdID_n)
+    else:
+        fix_fill_uint(&c, o.ClOrdID)
+    fix_fill_piece(&c, &t.body, 1)
+    fix_fill_utc(&c, now_ns + <uint64_t>g.e.utc_offset_ns, g.time_digits)
+    fix_fill_piece(&c, &t.body, 2)
+    fix_fill_int(&c, OrderQty)
+    fix_fill_piece(&c, &t.body, 3)
+    if priced(o):
+        fix_fill_decimal_e8(&c, Price_e8, 0)
+        fix_fill_piece(&c, &t.body, 4)
+    w.at = c
+    return order_end(s, o, w, MSG_NEW, now_ns)
+
+
+cdef int order_new_from(fix_session *s, order_template *t, uint64_t ClOrdID, int64_t OrderQty, int64_t Price_e8,
+                        uint64_t now_ns) noexcept nogil:
+    t.o.ClOrdID = ClOrdID
+    t.o.ClOrdID_text = NULL
+    t.o.ClOrdID_n = 0
+    return template_send(s, t, OrderQty, Price_e8, now_ns)
+
+
+cdef int order_new_from_text(fix_session *s, order_template *t, const char *ClOrdID, uint32_t n, int64_t OrderQty,
+                             int64_t Price_e8, uint64_t now_ns) noexcept nogil:
+    """ClOrdID as order.ClOrdID_text: n 0 means NUL-terminated, NULL that the engine makes one."""
+    t.o.ClOrdID = 0
+    t.o.ClOrdID_text = ClOrdID
+    t.o.ClOrdID_n = n
+    return template_send(s, t, OrderQty, Price_e8, now_ns)
 
 
 # -- what a session tells its strategy

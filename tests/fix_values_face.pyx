@@ -7,11 +7,15 @@ from fix.digits cimport fix_digits_e8, fix_digits_int, fix_digits_uint, fix_writ
     fix_write_uint
 from fix.encode cimport (
     FIX_WRITER_SLACK, fix_begin, fix_finish, fix_put_bool, fix_put_char, fix_put_decimal_e8, fix_put_int,
-    fix_put_price_e8, fix_put_raw, fix_put_str, fix_put_uint, fix_put_utc, fix_room, fix_writer, fix_writer_alloc,
+    fix_add_str, fix_cursor, fix_put_price_e8, fix_put_raw, fix_put_str, fix_put_uint, fix_put_utc, fix_room, fix_writer, fix_writer_alloc,
     fix_writer_free, fix_writer_version,
 )
 from fix.message cimport fix_field, fix_find, fix_find_after, fix_get, fix_msg, fix_msgtype
 from fix.parse cimport fix_msg_alloc, fix_msg_free, fix_parse
+from fix.template cimport (
+    fix_fill_decimal_e8, fix_fill_int, fix_fill_piece, fix_fill_str, fix_fill_uint, fix_fill_utc, fix_template,
+    fix_template_begin, fix_template_end, fix_template_hole,
+)
 from fix.timestamp cimport fix_stamp, fix_text_date, fix_text_time, fix_text_utc, fix_write_utc
 
 cdef uint8_t text[256]
@@ -135,6 +139,43 @@ cdef class Writer:
         cdef const uint8_t *p = NULL
         cdef uint32_t n = 0
         return p[:n] if fix_finish(&self.w, &p, &n) else None
+
+
+cdef class Template:
+    """A fix_template; `fill` puts it into a Writer as the fields of its body."""
+    cdef fix_template t
+    cdef fix_cursor c
+
+    def __cinit__(self):
+        self.c = fix_template_begin(&self.t)
+
+    def str(self, tag, bytes s):
+        fix_add_str(&self.c, tag, s, <uint32_t>len(s))
+
+    def hole(self, tag):
+        fix_template_hole(&self.t, &self.c, tag)
+
+    def end(self):
+        return fix_template_end(&self.t, &self.c)
+
+    def fill(self, Writer w, values):
+        cdef fix_cursor c = w.w.at
+        cdef uint32_t i = 0
+        for kind, value in values:
+            fix_fill_piece(&c, &self.t, i)
+            i += 1
+            if kind == "str":
+                fix_fill_str(&c, <bytes>value, <uint32_t>len(value))
+            elif kind == "uint":
+                fix_fill_uint(&c, value)
+            elif kind == "int":
+                fix_fill_int(&c, value)
+            elif kind == "price":
+                fix_fill_decimal_e8(&c, value, 0)
+            else:
+                fix_fill_utc(&c, value, 9)
+        fix_fill_piece(&c, &self.t, i)
+        w.w.at = c
 
 
 def hints(bytes message, tags):

@@ -49,9 +49,10 @@ from stack.wire.ipv4 cimport *
 from stack.wire.tcp cimport *
 from fix.message cimport fix_find, fix_msg
 from fix.digits cimport fix_digits_int
-from fix.encode cimport fix_put_str, fix_writer
+from fix.encode cimport fix_cursor, fix_put_str, fix_writer
+from fix.template cimport fix_fill_piece, fix_template
 from fix.tags cimport *
-from gateway.strategy cimport STALE, Strategy, order, order_new, order_token
+from gateway.strategy cimport STALE, Strategy, order, order_new, order_new_from, order_prepare, order_template, order_token
 cdef class Nothing(Strategy):
     pass
 """)

@@ -223,3 +223,57 @@ def test_typed_messages_come_back():
                 w.price(tag, mantissa)
                 fields.append((tag, values.write_e8(mantissa).decode()))
         assert fix.parse(w.finish()).items()[3:-1] == fields
+
+
+TAGS = st.sampled_from([1, 44, 999, 5001, 40001])
+FIELDS = st.one_of(
+    st.tuples(st.sampled_from(["fixed", "str"]), TAGS, st.binary(max_size=70).map(lambda b: b.replace(b"\x01", b"x"))),
+    st.tuples(st.just("uint"), TAGS, st.integers(0, 2**64 - 1)),
+    st.tuples(st.sampled_from(["int", "price"]), TAGS, st.integers(-2**63, 2**63 - 1)),
+    st.tuples(st.just("utc"), TAGS, st.integers(0, 2**63 - 1)))
+
+
+def written(fields, size):
+    """The fields through a template and one by one, into writers of that size; None: no template can hold them."""
+    template, filled, plain = values.Template(), values.Writer(size), values.Writer(size)
+    plain.begin(b"D")
+    filled.begin(b"D")
+    for kind, tag, value in fields:
+        if kind == "fixed":
+            template.str(tag, value)
+            plain.str(tag, value)
+        else:
+            template.hole(tag)
+            getattr(plain, kind)(tag, *[value] + [9] * (kind == "utc"))
+    if not template.end():
+        return None
+    template.fill(filled, [(kind, value) for kind, _, value in fields if kind != "fixed"])
+    assert filled.used() + 8 <= filled.limit()
+    return filled.finish(), plain.finish()
+
+
+@given(st.lists(FIELDS, max_size=10))
+def test_a_filled_template_is_what_its_fields_are(fields):
+    found = written(fields, 4096)
+    if found is None:
+        assert len([f for f in fields if f[0] != "fixed"]) > 8 or sum(len(f[2]) for f in fields if f[0] == "fixed") > 200
+    else:
+        assert found[0] == found[1] is not None
+
+
+@given(st.lists(FIELDS, min_size=8, max_size=10), st.integers(16, 200))
+def test_a_template_that_does_not_fit_is_no_message(fields, size):
+    filled, plain = written(fields, size) or (None, None)
+    assert filled is None or plain is None or filled == plain
+
+
+def test_a_template_has_its_limits():
+    for holes, whole in [(0, True), (8, True), (9, False), (40, False)]:
+        template = values.Template()
+        for _ in range(holes):
+            template.hole(40001)
+        assert bool(template.end()) == whole
+    for n, whole in [(310, True), (330, False), (5000, False)]:
+        template = values.Template()
+        template.str(58, b"x" * n)
+        assert bool(template.end()) == whole
