@@ -50,7 +50,7 @@ cdef struct values:                     # what a typed encoder is given
     int64_t prices[4]
     uint8_t chars[8]
     uint32_t entries
-    entry entry[16]
+    entry *entry                    # in memory of their own: the other kinds' values lie close together
 
 
 cdef enum:
@@ -62,6 +62,8 @@ cdef class Messages:
     cdef uint8_t *octets
     cdef uint32_t *begin
     cdef values *given
+    cdef entry *entry
+    cdef uint32_t entries
     cdef fix_msg m
     cdef fix_writer w
     cdef fix_template templates[16]
@@ -84,7 +86,9 @@ cdef class Messages:
         self.begin[self.count] = at
         self.kind = self.m.MsgType
         self.given = <values *>calloc(self.count, sizeof(values))
+        self.entry = <entry *>calloc(16 * self.count, sizeof(entry))
         for at in range(self.count):
+            self.given[at].entry = &self.entry[self.entries]
             self.take(&self.given[at], at)
 
     def __dealloc__(self):
@@ -93,6 +97,7 @@ cdef class Messages:
         free(self.octets)
         free(self.begin)
         free(self.given)
+        free(self.entry)
 
     cdef take(self, values *v, uint32_t i):
         cdef fix_msg *m = &self.m
@@ -126,6 +131,7 @@ cdef class Messages:
             e.time, e.time_n = m.p + f[6].off, f[6].len
             v.entries += 1
             f = fix_find_after(m, f, 279)
+        self.entries += v.entries
 
     cdef inline bint put(self, values *v, const uint8_t **p, uint32_t *n) noexcept nogil:
         cdef fix_writer *w = &self.w

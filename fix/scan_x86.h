@@ -198,7 +198,7 @@ static const uint8_t fw_iota[64] __attribute__((aligned(64))) = {
  * the '=' four times, and '=' | SOH << 16. */
 static const uint8_t fw_four[32] __attribute__((aligned(32))) = {
     0, 0, 0, 0, 2, 2, 2, 2, 8, 8, 8, 8, 10, 10, 10, 10, 4, 4, 4, 4, 6, 6, 6, 6, 12, 12, 12, 12, 14, 14, 14, 14};
-static const uint8_t fw_pair[32] __attribute__((aligned(32))) = {
+static const uint8_t fw_both[32] __attribute__((aligned(32))) = {
     0, 255, 1, 255, 2, 255, 3, 255, 8, 255, 9, 255, 10, 255, 11, 255,
     4, 255, 5, 255, 6, 255, 7, 255, 12, 255, 13, 255, 14, 255, 15, 255};
 /* the lanes above that hold one of the first n fields; n is at most 32, a field having two octets at least */
@@ -232,7 +232,7 @@ static const struct { uint8_t v[9][64]; uint32_t w[6][8]; } fw_const __attribute
 FW_512 static int fw_scan_512(const uint8_t *p, uint32_t begin, uint32_t end, uint64_t *out, uint32_t room, uint32_t *sum,
                               const fw_data_table *t) {
     __m512i low0 = _mm512_loadu_si512(t->bits), low1 = _mm512_loadu_si512(t->bits + 8), iota = _mm512_load_si512(fw_iota);
-    __m256i four = _mm256_load_si256((const __m256i *)fw_four), pair = _mm256_load_si256((const __m256i *)fw_pair);
+    __m256i four = _mm256_load_si256((const __m256i *)fw_four), pair = _mm256_load_si256((const __m256i *)fw_both);
     FW_CONST_512(soh, 0); FW_CONST_512(eq, 1); FW_CONST_512(c30, 2); FW_CONST_512(c31, 3); FW_CONST_512(eight, 4);
     FW_CONST_512(nine, 5); FW_CONST_512(zero, 6);
     FW_CONST_256(before, 0); FW_CONST_256(fifteen, 1); FW_CONST_256(c64, 2); FW_CONST_256(w1, 3); FW_CONST_256(w2, 4);
