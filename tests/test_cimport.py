@@ -59,3 +59,58 @@ cdef class Nothing(Strategy):
     done = subprocess.run([sys.executable, "-m", "cython", "-3", "all.pyx"], cwd=tmp_path, capture_output=True, text=True,
                           env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+RINGS = """
+# cython: language_level=3, boundscheck=False, wraparound=False
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcpy
+from ipc.broadcast cimport Publisher, Subscriber
+from ipc.broadcast_ring cimport BROADCAST_OK, broadcast_publish, broadcast_read
+from ipc.channel cimport Reader, Writer
+from ipc.mpsc cimport MpscReader, MpscWriter, mpsc_slot
+from ipc.ring cimport ring_commit, ring_peek, ring_release, ring_reserve
+
+def through(Writer w, Reader r, MpscWriter m, MpscReader n, Publisher p, Subscriber s, const uint8_t[::1] text):
+    # the text by every ring, without the GIL: what came out of the last
+    cdef uint32_t length = <uint32_t>text.shape[0], got = 0
+    cdef mpsc_slot *slot
+    cdef uint8_t *room
+    cdef const uint8_t *there
+    cdef uint8_t out[64]
+    with nogil:
+        room = ring_reserve(&w.r, length, 0)
+        memcpy(room, &text[0], length)
+        ring_commit(&w.r, 1)
+        there = ring_peek(&r.r, &got, 0)
+        memcpy(m.claim(), there, got)
+        ring_release(&r.r, 1)
+        m.commit_held(got)
+        slot = n.first()
+        memcpy(out, slot + 1, n.length)
+        broadcast_publish(&p.b, out, n.length)
+        n.release()
+        out[0] = 0
+        if broadcast_read(&s.b, out, &got) != BROADCAST_OK:
+            got = 0
+    return bytes(out[:got])
+"""
+
+
+def test_the_rings_are_used_without_the_gil_from_outside_the_tree(tmp_path):
+    (tmp_path / "mine.pyx").write_text(RINGS)
+    (tmp_path / "setup.py").write_text("from Cython.Build import cythonize\nfrom setuptools import setup\n"
+                                       "setup(ext_modules=cythonize('mine.pyx'))\n")
+    env = dict(os.environ, PYTHONPATH=str(ROOT), CFLAGS="-O0")
+    done = subprocess.run([sys.executable, "setup.py", "build_ext", "--inplace"], cwd=tmp_path, capture_output=True,
+                          text=True, env=env, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "performance hint" not in done.stdout + done.stderr
+    done = subprocess.run([sys.executable, "-c", """
+import mine
+from ipc import *
+w, m, p = Writer("w", 64, 8, directory="."), MpscWriter("m", 64, 8, directory="."), Publisher("p", 64, 8, directory=".")
+r, n, s = Reader("w", directory="."), MpscReader("m", directory="."), Subscriber("p", directory=".")
+print(mine.through(w, r, m, n, p, s, b"through all three"))
+"""], cwd=tmp_path, capture_output=True, text=True, env=env, timeout=60)
+    assert done.stdout == "b'through all three'\n", done.stderr
