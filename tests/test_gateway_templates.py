@@ -122,12 +122,14 @@ def test_C_makes_copies_and_fills_them_in():
 
     @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
     def on_logon(ctx, session, now_ns):
-        order = Order(texts=(b"ABC", b"ACC"), chars=b"1201")
+        symbol = ctypes.create_string_buffer(b"ABC")
+        order = Order(texts=(ctypes.addressof(symbol), b"ACC"), chars=b"1201")
         template, copy = ctypes.create_string_buffer(1024), ctypes.create_string_buffer(1024)
         said.append(new_from(session, template, 1, 2, 3, now_ns))
         said.append(prepare(template, ctypes.byref(order)))
         ctypes.memmove(copy, template, 1024)
-        ctypes.memset(template, 0x55, 1024)         # whatever becomes of the first
+        ctypes.memset(template, 0x55, 1024)         # whatever becomes of the first, and of the text it was made of
+        symbol.value = b"XYZ"
         said.append(new_from(session, copy, 7, 100, 10150000000, now_ns))
         said.append(by_text(session, copy, b"seven", 0, 100, 10150000000, now_ns))
         order.texts[0] = b"x" * 65
