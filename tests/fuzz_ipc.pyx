@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import traceback
+import zlib
 
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stddef cimport size_t
@@ -22,7 +23,7 @@ from fuzz_input cimport fuzz_input, fuzz_octet, harness, left, take8, take16, ta
 from ipc.broadcast_ring cimport broadcast_octets
 from ipc.mpsc cimport mpsc_octets
 from ipc.ring cimport ring_octets
-from ipc.segment cimport SEGMENT_HEADER, Segment
+from ipc.segment cimport SEGMENT_CONSTANT, SEGMENT_HEADER, Segment, segment_header
 from ipc.wait cimport Side
 
 from ipc.broadcast import Publisher, Subscriber
@@ -46,6 +47,12 @@ cdef volatile uint8_t seen      # octets are looked at, not only pointed to
 
 cdef bytes text(uint64_t number, uint32_t n):
     return bytes([fuzz_octet(<uint32_t>(number * 64 + i)) for i in range(n)])
+
+
+cdef void sum_up(segment_header *h) except *:
+    cdef segment_header constant = h[0]
+    constant.creator = constant.start_time = 0
+    h.sum = <uint32_t>zlib.crc32((<const uint8_t *>&constant)[:SEGMENT_CONSTANT])
 
 
 class Made:
@@ -160,8 +167,8 @@ cdef class Play:
 
     # -- what the input asks for
 
-    cdef void change(self, bint pool) except *:
-        """A word of a file becomes another."""
+    cdef void change(self, bint pool, bint summed) except *:
+        """A word of a file becomes another; `summed`: by one who knows how the header is summed."""
         cdef uint8_t[::1] octets = self.made.maps[pool and self.kind == POOL]
         cdef uint32_t where = take8(&self.in_), how = take8(&self.in_), size, at, width
         cdef uint64_t word = 0, base
@@ -186,6 +193,8 @@ cdef class Play:
             base = self.made.max_len if how == 4 else self.made.capacity if how == 5 else size
             word = (word if how == 3 else base) + <uint64_t><int64_t>near
         memcpy(&octets[at], &word, width)
+        if at < SEGMENT_HEADER and summed:
+            sum_up(<segment_header *>&octets[0])
         self.touched, self.exact = True, False
 
     cdef void cut(self, bint pool) except *:
@@ -213,7 +222,7 @@ cdef class Play:
     cdef void open_reader(self, uint8_t op) except *:
         given = {"directory": self.made.where, "timeout": 0}
         if self.kind == BROADCAST or self.kind == POOL:
-            start = ("newest", "oldest", take8(&self.in_), (1 << 64) - 1 - take8(&self.in_))[op >> 4 & 3]
+            start = ("newest", "oldest", take8(&self.in_), (1 << 62) + take8(&self.in_))[op >> 4 & 3]
             r = self.attempt(Subscriber, "x", start=start, **given)
         else:
             r = self.attempt(Reader if self.kind == CHANNEL else MpscReader, "x", **given)
@@ -389,7 +398,7 @@ cdef class Play:
         cdef uint8_t op = take8(&self.in_), what = op & 15
         w = self.other if op & 128 and self.other is not None else self.writer
         if what <= 2:
-            self.change(op & 64)
+            self.change(op & 64, not op & 128)
         elif what == 3:
             if self.writer is None and self.reader is None:
                 self.cut(op & 64)
