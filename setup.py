@@ -145,6 +145,7 @@ EXTENSIONS = [
     ext("gateway.playback"),
     ext("gateway.open_orders"),
     ext("gateway.order_file"),
+    ext("gateway.request"),
     ext("gateway.desk"),
     ext("gateway.seat"),
 ]

@@ -1,13 +1,13 @@
 """CallbackStrategy, and the functions a C or numba strategy calls back (struct fixwire_api of gateway/fixwire.h)."""
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fix.message cimport fix_field, fix_find, fix_msg, fix_read_int, fix_read_price_e8
+from fix.message cimport fix_field, fix_find, fix_msg, fix_msgtype, fix_read_int, fix_read_price_e8
 from fix.session cimport fix_session
 
 from gateway.slab cimport ENGINE_STOP, flag_set, slot
 from gateway.strategy cimport (
-    Strategy, order, order_cancel, order_init, order_new, order_new_from, order_new_from_text, order_prepare,
-    order_replace, order_template, order_token)
+    Strategy, message_send, order, order_cancel, order_init, order_new, order_new_from, order_new_from_text,
+    order_prepare, order_replace, order_template, order_token)
 
 ctypedef void (*message_fn)(void *ctx, void *session, void *msg, uint64_t now_ns) noexcept nogil
 ctypedef void (*session_fn)(void *ctx, void *session, uint64_t now_ns) noexcept nogil
@@ -92,6 +92,7 @@ cdef extern from "fixwire.h":
                               uint64_t now_ns) noexcept nogil
         int (*order_new_from_text)(void *session, fixwire_template *t, const char *ClOrdID, uint32_t n, int64_t qty,
                                    int64_t price_e8, uint64_t now_ns) noexcept nogil
+        int (*message_send)(void *session, const char *msg_type, const char *body, uint32_t n, uint64_t now_ns) noexcept nogil
 
 
 cdef int api_order_new(void *session, fixwire_order *o, uint64_t now_ns) noexcept nogil:
@@ -162,6 +163,10 @@ cdef uint64_t api_last_token(const void *session) noexcept nogil:
     return order_token(<const fix_session *>session)
 
 
+cdef int api_message_send(void *session, const char *msg_type, const char *body, uint32_t n, uint64_t now_ns) noexcept nogil:
+    return message_send(<fix_session *>session, fix_msgtype(msg_type), <const uint8_t *>body, n, now_ns)
+
+
 cdef fixwire_api table
 table.version = 3
 table.order_size = sizeof(order)
@@ -178,6 +183,7 @@ table.last_token = api_last_token
 table.order_prepare = api_order_prepare
 table.order_new_from = api_order_new_from
 table.order_new_from_text = api_order_new_from_text
+table.message_send = api_message_send
 assert sizeof(order) == sizeof(fixwire_order), "gateway/fixwire.h and gateway/strategy.pxd disagree about an order"
 assert sizeof(order_template) <= sizeof(fixwire_template), "an order_template is larger than gateway/fixwire.h says"
 
@@ -200,4 +206,5 @@ def api():
         "msg_text": c.CFUNCTYPE(c.c_void_p, msg, c.c_uint32, out)(<size_t>table.msg_text),
         "stop": c.CFUNCTYPE(None, session)(<size_t>table.stop),
         "last_token": c.CFUNCTYPE(c.c_uint64, session)(<size_t>table.last_token),
+        "message_send": c.CFUNCTYPE(c.c_int, session, text, text, c.c_uint32, c.c_uint64)(<size_t>table.message_send),
     }

@@ -9,13 +9,14 @@ from ipc.broadcast_ring cimport broadcast_ring
 from ipc.ring cimport ring
 from gateway.open_orders cimport open_order, order_table
 from gateway.order_file cimport OrderFile
-from gateway.outside cimport notice, request
+from gateway.outside cimport message_request, notice, request
 from gateway.slab cimport engine, slot
 from gateway.strategy cimport Strategy
 
 cdef enum:
     DESK_BURST = 16             # requests of one strategy a step
     DESK_CANCELS = 16           # cancels for a dead one a step
+    DESK_TYPES = 32             # of messages that one strategy may send
     DESK_LOOKED_AT = 256        # its places of orders looked at for them a step
     DESK_VERDICTS = 32          # order_verdict and outside_verdict end below
 
@@ -45,6 +46,8 @@ cdef struct outside:            # one strategy
     uint32_t max_orders_per_second
     uint32_t orders_this_second
     uint64_t second_ns
+    uint32_t n_types
+    uint64_t types[DESK_TYPES]  # of messages it may send beside orders, as fix_msg.MsgType
     uint64_t cancel_before      # serial: orders of dead incarnations
     uint64_t stale_until        # requests with smaller numbers are refused
     uint64_t pending_lost
@@ -68,6 +71,8 @@ cdef class Desk(Strategy):
     cdef outside *all
     cdef uint32_t count
     cdef uint32_t max_len               # octets of a notice with what follows
+    cdef uint32_t longest               # of all requests
+    cdef uint8_t *copied                # the request in hand, private
     cdef uint64_t number
     cdef readonly uint64_t oversize     # messages larger than a notice takes
     cdef uint32_t sessions              # of the engine when the desk was opened; later ones the seats cannot know
@@ -82,6 +87,7 @@ cdef class Desk(Strategy):
     cdef void welcome(self, outside *o, uint64_t now_ns) noexcept nogil
     cdef int judge(self, outside *o, const request *r, uint32_t n, uint64_t token, uint64_t now_ns) noexcept nogil
     cdef int send(self, outside *o, const request *r, uint64_t now_ns) noexcept nogil
+    cdef int send_message(self, outside *o, const message_request *m, uint64_t now_ns) noexcept nogil
     cdef int make_room(self, open_order *kept) except -1
     cdef bint recorded(self, const open_order *x) noexcept
     cdef void forsaken(self, outside *o) noexcept nogil

@@ -13,7 +13,8 @@ class Desk(Strategy):
     Desk("desk", [{"name": "maker", "on_death": "cancel"}]); Engine.add_strategy(it); add_session(strategy=it); open().
 
     desk          name of the segments: desk.events, desk.sessions, desk.maker.orders, desk.maker.inbox
-    strategies    one mapping each: name; on_death `cancel` (its open orders) or `leave`; orders, inbox: messages its two
+    strategies    one mapping each: name; messages: MsgTypes it may send beside orders (inquiries), request: octets of their
+                  longest body (512); on_death `cancel` (its open orders) or `leave`; orders, inbox: messages its two
                   channels hold (1024, 4096; powers of two); open: orders open at most (4096); max_orders_per_second (0:
                   no limit but the sessions')
     inner         a strategy of the same engine, inside the gateway, that is told everything as well

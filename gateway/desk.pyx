@@ -16,7 +16,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from fix.journal cimport Journal
-from fix.message cimport fix_field, fix_find
+from fix.message cimport fix_field, fix_find, fix_msgtype
 from fix.parse cimport FIX_COMPLETE, fix_parse
 from fix.session cimport FIX_ESTABLISHED
 from ipc.atomic cimport copy_racing_in, load_acquire, store_release
@@ -32,13 +32,16 @@ from gateway.open_orders cimport (
 from gateway.order_file cimport OrderFile
 from gateway.outside cimport (
     DUPLICATE, MALFORMED, NOTICE_LOGON, NOTICE_LOGOUT, NOTICE_LOST, NOTICE_MESSAGE, NOTICE_REJECT, NOTICE_STOP,
-    NOTICE_VERDICT, NOTICE_WELCOME, NOT_YOURS, NO_SESSION, OUTSIDE_STRATEGIES, OUTSIDE_TEXT, REQUEST_CANCEL, REQUEST_HELLO,
-    REQUEST_NEW, STALE, TOO_MANY_OPEN)
+    NOTICE_VERDICT, NOTICE_WELCOME, NOT_ALLOWED, NOT_YOURS, NO_SESSION, OUTSIDE_STRATEGIES, REQUEST_CANCEL, REQUEST_HELLO,
+    REQUEST_MESSAGE, REQUEST_NEW, STALE, TOO_MANY_OPEN, message_request)
+from gateway.request cimport request_sound
 from gateway.session cimport GatewaySession
 from gateway.slab cimport EV_STRATEGY_GONE, EV_STRATEGY_JOINED, engine_note
 from gateway.strategy cimport (
-    NOT_LOGGED_ON, RISK_RATE, SENT, order, order_cancel, order_init, order_new, order_replace)
+    BAD_ORDER, NOT_LOGGED_ON, RISK_KILLED, RISK_RATE, SENT, message_send, order, order_cancel, order_init, order_new,
+    order_replace)
 
+from gateway.keys import INQUIRIES, Wrong, message_types
 from ipc.segment import retire, segment_path
 
 cdef enum:
@@ -52,7 +55,7 @@ cdef class Desk(Strategy):
     """See gateway/desk.pyi."""
 
     def __init__(self, str desk, strategies, *, inner=None, directory=None, uint32_t events=16384, uint32_t message=2048):
-        cdef uint32_t i
+        cdef uint32_t i, k
         cdef outside *o
         super().__init__()
         strategies = [dict(s) for s in strategies]
@@ -77,6 +80,17 @@ cdef class Desk(Strategy):
                 raise ValueError(f"on_death is {s['on_death']!r}, must be 'cancel' or 'leave'")
             o.cancel_on_death = s.get("on_death", "cancel") == "cancel"
             o.max_orders_per_second = s.get("max_orders_per_second", 0)
+            try:
+                names = message_types(s.get("messages", INQUIRIES))
+            except Wrong as e:
+                raise ValueError(f"messages of {s['name']} {e}") from None
+            o.n_types = <uint32_t>len(names)
+            for k, name in enumerate(names):
+                o.types[k] = fix_msgtype(name.encode())
+            self.longest = max(self.longest, request_size(s))
+        self.copied = <uint8_t *>calloc(1, self.longest)
+        if self.copied == NULL:
+            raise MemoryError()
         self.make_room(NULL)
 
     cdef int make_room(self, open_order *kept) except -1:
@@ -92,6 +106,7 @@ cdef class Desk(Strategy):
     def __dealloc__(self):
         order_table_free(&self.orders)
         free(self.all)
+        free(self.copied)
 
     def open(self):
         """Makes the channels and lets strategies in; once the engine has all its sessions."""
@@ -114,7 +129,7 @@ cdef class Desk(Strategy):
                     path = segment_path(f"{name}.{kind}", self.directory)
                     if os.path.lexists(path):
                         retire(path, force=True)    # one that hangs on to a former run's finds it removed
-                orders = Reader(f"{name}.orders", sizeof(request), s.get("orders", 1024), create=True,
+                orders = Reader(f"{name}.orders", request_size(s), s.get("orders", 1024), create=True,
                                 directory=self.directory)
                 inbox = Writer(f"{name}.inbox", self.max_len, s.get("inbox", 4096), create=True,
                                directory=self.directory)
@@ -124,7 +139,7 @@ cdef class Desk(Strategy):
                 self.all[i].orders_segment = <void *>orders.segment
                 self.all[i].inbox_segment = <void *>inbox.segment
             text = json.dumps({
-                "strategies": [s["name"] for s in self.configured],
+                "strategies": [s["name"] for s in self.configured], "request": sizeof(request),
                 "sessions": [{"name": x.name, "SenderCompID": x.SenderCompID, "TargetCompID": x.TargetCompID,
                               "BeginString": x.BeginString, "role": x.role} for x in self.engine.sessions]}).encode()
             self.directory_of_sessions = Publisher(f"{self.desk}.sessions", len(text), 2, create=True, replace=True,
@@ -351,7 +366,7 @@ cdef class Desk(Strategy):
     cdef int take(self, outside *o, uint64_t now_ns) noexcept nogil:
         """Requests of one strategy, at most DESK_BURST; -> how many."""
         cdef const uint8_t *p
-        cdef request r
+        cdef request *r = <request *>self.copied
         cdef notice h
         cdef uint32_t n = 0
         cdef uint64_t token
@@ -368,10 +383,8 @@ cdef class Desk(Strategy):
                 else:
                     o.stats.waits += 1
                 break
-            if n == sizeof(request):
-                memcpy(&r, p, sizeof(request))      # judged and used is this copy: the strategy may write over its own
-            else:
-                r.kind = 0
+            r.kind = 0
+            memcpy(self.copied, p, n)               # judged and used is this copy: the strategy may write over its own
             token = o.orders.tail
             if r.kind == REQUEST_HELLO and n == sizeof(request):
                 o.stale_until = token
@@ -381,7 +394,7 @@ cdef class Desk(Strategy):
                         break                       # HELLO is answered once the dead one's orders are seen to
                 self.welcome(o, now_ns)
             else:
-                verdict = self.judge(o, &r, n, token, now_ns)
+                verdict = self.judge(o, r, n, token, now_ns)
                 o.verdicts[verdict] += 1
                 if verdict == SENT:
                     o.stats.sent += 1
@@ -419,7 +432,11 @@ cdef class Desk(Strategy):
     cdef int judge(self, outside *o, const request *r, uint32_t n, uint64_t token, uint64_t now_ns) noexcept nogil:
         """The verdict on one request; SENT: it has left."""
         cdef open_order *orig
-        if n != sizeof(request) or not request_sound(r):
+        cdef const message_request *m = <const message_request *>r
+        if r.kind == REQUEST_MESSAGE:
+            if n < sizeof(message_request) or m.n != n - sizeof(message_request):
+                return MALFORMED
+        elif n != sizeof(request) or not request_sound(r):
             return MALFORMED
         if r.session >= self.sessions:
             return NO_SESSION
@@ -433,6 +450,8 @@ cdef class Desk(Strategy):
                 o.orders_this_second = 0
             if o.orders_this_second >= o.max_orders_per_second:
                 return RISK_RATE
+        if r.kind == REQUEST_MESSAGE:
+            return self.send_message(o, m, now_ns)
         if r.kind != REQUEST_NEW:
             orig = order_find(&self.orders, r.OrigClOrdID, r.OrigClOrdID_n)
             if orig != NULL and orig.owner != o.index:
@@ -471,6 +490,22 @@ cdef class Desk(Strategy):
             order_withdraw(&self.orders, added)
         self.pending[0] = 0
         return verdict
+
+    cdef int send_message(self, outside *o, const message_request *m, uint64_t now_ns) noexcept nogil:
+        """Of the types it may send; no order is among them, and the kill switch stops them all."""
+        cdef slot *g = &self.slot.e.slots[m.session]
+        cdef uint32_t i = 0
+        cdef int verdict
+        while i < o.n_types and o.types[i] != m.MsgType:
+            i += 1
+        if i == o.n_types:
+            return NOT_ALLOWED
+        if g.risk.killed:
+            return RISK_KILLED
+        verdict = message_send(g.s, m.MsgType, <const uint8_t *>(m + 1), m.n, now_ns)
+        if verdict == SENT:
+            o.orders_this_second += 1
+        return MALFORMED if verdict == BAD_ORDER else verdict
 
     # -- ends
 
@@ -552,28 +587,9 @@ cdef class Desk(Strategy):
             self.tell(o, &h, NULL, 0)
 
 
-cdef bint text_sound(const char *p, uint32_t n, uint32_t least) noexcept nogil:
-    """Printable ASCII, `least` to OUTSIDE_TEXT octets."""
-    cdef uint32_t i
-    if n < least or n > OUTSIDE_TEXT:
-        return False
-    for i in range(n):
-        if <uint8_t>p[i] < 0x20 or <uint8_t>p[i] > 0x7e:
-            return False
-    return True
-
-
-cdef bint request_sound(const request *r) noexcept nogil:
-    """Every octet of it can stand in a FIX message."""
-    if r.kind < REQUEST_NEW or r.kind > REQUEST_CANCEL or r.Side < 0x21 or r.Side > 0x7e:
-        return False
-    if r.OrdType < 0x21 or r.OrdType > 0x7e or (r.TimeInForce and (r.TimeInForce < 0x21 or r.TimeInForce > 0x7e)):
-        return False
-    if r.HandlInst and (r.HandlInst < 0x21 or r.HandlInst > 0x7e):
-        return False
-    return (text_sound(r.ClOrdID, r.ClOrdID_n, 1) and text_sound(r.Symbol, r.Symbol_n, 1)
-            and text_sound(r.Account, r.Account_n, 0)
-            and text_sound(r.OrigClOrdID, r.OrigClOrdID_n, 0 if r.kind == REQUEST_NEW else 1))
+cdef uint32_t request_size(dict s) except 0:
+    """Octets of the longest request of this strategy."""
+    return max(<uint32_t>sizeof(request), <uint32_t>sizeof(message_request) + <uint32_t>s.get("request", 512))
 
 
 cdef int desk_poll(void *ctx, uint64_t now_ns) noexcept nogil:

@@ -14,7 +14,7 @@ enum fixwire_verdict {
     FIXWIRE_SENT = 0, FIXWIRE_NOT_LOGGED_ON, FIXWIRE_WOULD_BLOCK, FIXWIRE_TOO_LONG, FIXWIRE_BAD_ORDER, FIXWIRE_RISK_QTY,
     FIXWIRE_RISK_NOTIONAL, FIXWIRE_RISK_RATE, FIXWIRE_RISK_KILLED, FIXWIRE_REFUSED,
     FIXWIRE_MALFORMED, FIXWIRE_STALE, FIXWIRE_DUPLICATE, FIXWIRE_TOO_MANY_OPEN, FIXWIRE_NOT_YOURS, FIXWIRE_NO_SESSION,
-    FIXWIRE_RISK_PRICE, FIXWIRE_RISK_OPEN
+    FIXWIRE_RISK_PRICE, FIXWIRE_RISK_OPEN, FIXWIRE_NOT_ALLOWED
 };
 
 /* Texts are read before the call returns. Length 0 with a pointer: NUL-terminated. Zero the rest. */
@@ -54,5 +54,7 @@ typedef struct fixwire_api {
     int (*order_new_from)(void *session, fixwire_template *t, uint64_t ClOrdID, int64_t qty, int64_t price_e8, uint64_t now_ns);
     int (*order_new_from_text)(void *session, fixwire_template *t, const char *ClOrdID, uint32_t n, int64_t qty,
                                int64_t price_e8, uint64_t now_ns);
+    /* another application message; its body as tag=value<SOH> and so on, without header and trailer */
+    int (*message_send)(void *session, const char *msg_type, const char *body, uint32_t n, uint64_t now_ns);
 } fixwire_api;
 #endif

@@ -265,6 +265,24 @@ def power_of_two(low: int, high: int) -> Check:
     return Check(judge, f"power of two, {low:,} to {high:,}")
 
 
+# What asks and changes nothing: the status of orders, market data, quotes, securities and their status, trading sessions,
+# trades, positions
+INQUIRIES = ("H", "AF", "V", "R", "c", "x", "e", "g", "AD", "AN")
+ORDERS = ("D", "F", "G")                    # by order_new, order_cancel, order_replace only, which ask the limits
+ADMINISTRATIVE = ("0", "1", "2", "3", "4", "5", "A")
+
+
+def message_types(v: Any) -> tuple[str, ...]:
+    """MsgTypes of messages that are neither orders nor the session's own."""
+    if not isinstance(v, (list, tuple)) or len(v) > 32 or not all(
+            isinstance(t, str) and 0 < len(t) <= 8 and all("!" <= c <= "~" for c in t) for t in v):
+        raise Wrong("must be a list of at most 32 MsgTypes")
+    for t in v:
+        if t in ORDERS or t in ADMINISTRATIVE:
+            raise Wrong(f"has {t!r}, " + ("an order's" if t in ORDERS else "the session's own"))
+    return tuple(v)
+
+
 CLOCK_TIME = Check(clock_time, "`HH:MM:SS`")
 DAY = Check(day, "a day of the week in English, or its first letters")
 
@@ -441,8 +459,11 @@ OUTSIDE_KEYS: dict[str, Key] = {
     "orders": Key(power_of_two(2, 1 << 20), "requests its channel holds", default=1024),
     "inbox": Key(power_of_two(2, 1 << 20), "verdicts and executions kept until it acknowledges them", default=4096),
     "open": Key(integer(1, 1 << 20), "orders it may have open", default=4096),
-    "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders, 0 for any number; the limits of the "
-                                 "session hold besides", default=0),
+    "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders and other messages, 0 for any number; the "
+                                 "limits of the session hold besides", default=0),
+    "messages": Key(Check(message_types, "list of MsgTypes, at most 32"), "what it may send beside orders; these are never "
+                    "among them, they have limits of their own. The kill switch stops them, too", default=INQUIRIES),
+    "request": Key(integer(64, 65_535), "octets of the longest body of such a message", default=512),
 }
 
 VALIDATION_KEYS = ("ValidateFieldsOutOfOrder", "ValidateFieldsHaveValues", "ValidateUserDefinedFields",

@@ -15,7 +15,7 @@ cdef enum order_verdict:
     RISK_RATE = 7
     RISK_KILLED = 8
     REFUSED = 9             # the session's own reason: throttled, numbers used up, a message begun and not ended
-    # 10 to 15: gateway.outside, of the gateway of a strategy in a process of its own
+    # 10 to 15 and 18: gateway.outside, of the gateway of a strategy in a process of its own
     RISK_PRICE = 16         # outside the band around its symbol's reference, or the symbol has none
     RISK_OPEN = 17          # as many orders are open as may be
 

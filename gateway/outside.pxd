@@ -18,6 +18,7 @@ cdef enum request_kind:
     REQUEST_NEW = 2
     REQUEST_REPLACE = 3
     REQUEST_CANCEL = 4
+    REQUEST_MESSAGE = 5         # any other application message: a message_request
 
 cdef struct request:            # strategy -> gateway; its number in the channel is the order's token
     uint32_t kind
@@ -36,6 +37,13 @@ cdef struct request:            # strategy -> gateway; its number in the channel
     char OrigClOrdID[32]
     char Symbol[32]
     char Account[32]
+
+cdef struct message_request:    # begins as a request does
+    uint32_t kind
+    uint32_t session
+    uint64_t MsgType            # its octets, the first lowest
+    uint32_t n                  # octets that follow: tag=value<SOH> and so on, the body without what is the session's
+    uint32_t unused
 
 cdef enum notice_kind:
     NOTICE_MESSAGE = 1          # a FIX message follows, for on_message
@@ -66,3 +74,4 @@ cdef enum outside_verdict:      # beside order_verdict, which ends with REFUSED 
     TOO_MANY_OPEN = 13          # the strategy's own limit of open orders
     NOT_YOURS = 14              # OrigClOrdID is another strategy's order
     NO_SESSION = 15
+    NOT_ALLOWED = 18            # this strategy may not send messages of this type

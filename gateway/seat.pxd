@@ -37,6 +37,7 @@ cdef class Seat:
     cdef void deliver(self, const uint8_t *record, uint32_t n) noexcept nogil
     cdef void logged(self, uint32_t session, bint on, uint64_t now_ns) noexcept nogil
     cdef int send(self, slot *g, void *given, uint64_t MsgType, uint64_t now_ns) noexcept nogil
+    cdef int send_message(self, slot *g, uint64_t MsgType, const uint8_t *body, uint32_t n) noexcept nogil
     cdef int loop(self, uint64_t until_ns) noexcept nogil
     cdef object attend(self)
     cdef void release(self) noexcept

@@ -15,7 +15,8 @@ class Seat:
 
     The strategy is any that Engine.add_strategy takes, native ones included, and is called as there; `engine` is this
     object, with `sessions`, `now_ns` and `stop()`. An order method returns SENT (0) when the order is in the channel,
-    WOULD_BLOCK when the channel is full; the gateway's verdict comes as on_verdict(session, token, verdict), token being
+    WOULD_BLOCK when the channel is full; so does session.send, for messages of the types the desk
+    allows, orders excepted; the gateway's verdict comes as on_verdict(session, token, verdict), token being
     session.last_token after the order. on_lost(count): that many events came faster than they were read. After a restart
     the first events are those that the incarnation before had not handled to the end; the one in hand comes twice, `number`
     tells.

@@ -27,7 +27,8 @@ from stack.timer cimport timer_init, timer_slot, timers_due, timers_init, timers
 from gateway.clock cimport clock_ns, clock_sleep_ns, clock_utc_offset_ns
 from gateway.outside cimport (
     NOTICE_LOGON, NOTICE_LOGOUT, NOTICE_MESSAGE, NOTICE_REJECT, NOTICE_STOP, NOTICE_VERDICT, NOTICE_WELCOME,
-    OUTSIDE_TEXT, REQUEST_CANCEL, REQUEST_HELLO, REQUEST_NEW, REQUEST_REPLACE, request)
+    OUTSIDE_TEXT, REQUEST_CANCEL, REQUEST_HELLO, REQUEST_MESSAGE, REQUEST_NEW, REQUEST_REPLACE,
+    message_request, request)
 from gateway.python cimport PythonStrategy
 from gateway.session cimport GatewaySession, copy_id
 from gateway.slab cimport (
@@ -81,8 +82,8 @@ cdef class Seat:
             self.orders = Outbox(f"{name}.orders", create=False, directory=directory, timeout=timeout)
             self.inbox = Inbox(f"{name}.inbox", create=False, directory=directory, timeout=timeout)
             self.events = Joined(f"{desk}.events", directory=directory, timeout=timeout)
-            if self.orders.r.max_len != sizeof(request):
-                raise ValueError(f"the gateway's requests have {self.orders.r.max_len} octets, ours {sizeof(request)}: "
+            if known["request"] != sizeof(request) or self.orders.r.max_len < sizeof(request):
+                raise ValueError(f"the gateway's requests have {known['request']} octets, ours {sizeof(request)}: "
                                  "another release")
             # the mark is one more than the number, so that 0 says nobody was here before
             if 0 < self.inbox.mark <= self.events.number + 1:
@@ -135,6 +136,7 @@ cdef class Seat:
         g.initiator = known["role"] == "initiator"
         g.own_store = True
         g.carry = seat_carry
+        g.carry_message = seat_carry_message
         session = GatewaySession.__new__(GatewaySession)
         session.g = g
         session.given_name = known["name"]
@@ -244,6 +246,25 @@ cdef class Seat:
         g.token = self.out.head
         g.ClOrdID = o.ClOrdID
         g.stats.orders += 1
+        ring_commit(self.out, 1)
+        return SENT
+
+    cdef int send_message(self, slot *g, uint64_t MsgType, const uint8_t *body, uint32_t n) noexcept nogil:
+        cdef message_request m
+        cdef uint8_t *room
+        if n > self.out.max_len - sizeof(message_request):
+            g.stats.refused += 1
+            return TOO_LONG
+        memset(&m, 0, sizeof(message_request))
+        m.kind, m.session, m.MsgType, m.n = REQUEST_MESSAGE, g.id, MsgType, n
+        room = ring_reserve(self.out, sizeof(message_request) + n, 0)
+        if room == NULL:
+            g.stats.refused += 1
+            return REFUSED if self.out.verdict == RING_CORRUPT else WOULD_BLOCK
+        memcpy(room, &m, sizeof(message_request))
+        if n:
+            memcpy(room + sizeof(message_request), body, n)
+        g.token = self.out.head
         ring_commit(self.out, 1)
         return SENT
 
@@ -453,6 +474,10 @@ cdef class Seat:
 
 cdef int seat_carry(slot *g, void *o, uint64_t MsgType, uint64_t now_ns) noexcept nogil:
     return (<Seat>g.e.poll_ctx).send(g, o, MsgType, now_ns)
+
+
+cdef int seat_carry_message(slot *g, uint64_t MsgType, const uint8_t *body, uint32_t n) noexcept nogil:
+    return (<Seat>g.e.poll_ctx).send_message(g, MsgType, body, n)
 
 
 cdef bint put_text(char *to, uint8_t *n, const char *text, uint32_t size, uint64_t number) noexcept nogil:

@@ -80,7 +80,11 @@ class GatewaySession:
                      ClOrdID: int | str | bytes = 0) -> int:
         """Send an OrderCancelRequest(F). -> verdict"""
     def send(self, MsgType: str | bytes, fields: Iterable[tuple[int, str | bytes | int]]) -> int:
-        """Send any message; header and trailer are the session's (ValueError for a field of theirs). -> verdict"""
+        """Send any message; header and trailer are the session's (ValueError for a field of theirs). -> verdict
+
+        From a process of its own a strategy sends no orders this way (NOT_ALLOWED), no Length and data fields (BAD_ORDER),
+        and only the types its desk allows it: the gateway's verdict comes as on_verdict.
+        """
     def logout(self, text: str | bytes | None = None) -> None:
         """Begin the Logout(5) exchange; the connection closes when the peer has answered, or after the timeout."""
     def test_request(self) -> None: ...

@@ -16,8 +16,8 @@ from gateway.connection cimport slot_leave
 from gateway.risk cimport risk_open, risk_reference
 from gateway.order cimport TEMPLATE_TEXT
 from gateway.strategy cimport (
-    BAD_ORDER, SENT, TOO_LONG, order, order_cancel, order_init, order_new, order_new_from, order_new_from_text, order_prepare,
-    order_refused, order_replace)
+    BAD_ORDER, SENT, TOO_LONG, message_send, order, order_cancel, order_init, order_new, order_new_from, order_new_from_text,
+    order_prepare, order_refused, order_replace)
 
 from gateway.errors import WrongThread
 
@@ -182,10 +182,10 @@ cdef class GatewaySession:
         return 0
 
     cdef int ours(self) except -1:
-        """Only where the session is this process's: a strategy in a process of its own sends orders, nothing else."""
+        """Only where the session is this process's: from one of its own a strategy sends orders and messages, nothing else."""
         self.change()
         if self.g.carry != NULL:
-            raise RuntimeError(f"session {self.name} is kept by the gateway's process; only orders go there")
+            raise RuntimeError(f"session {self.name} is kept by the gateway's process; only orders and messages go there")
         return 0
 
     @property
@@ -387,7 +387,7 @@ cdef class GatewaySession:
     def send(self, MsgType, fields):
         cdef bytes msgtype = bytes_of(MsgType, "MsgType"), text
         cdef fix_writer *w
-        self.ours()
+        self.change()
         if not 0 < len(msgtype) <= 8:
             raise ValueError(f"MsgType is {MsgType!r}, must be 1 to 8 characters")
         pairs = [(int(tag), bytes_of(value, f"field {tag}")) for tag, value in fields]
@@ -398,6 +398,10 @@ cdef class GatewaySession:
                 raise ValueError(f"field {tag} is the session's own")
             if not text or b"\x01" in text:
                 return BAD_ORDER
+        if self.g.carry_message != NULL:
+            text = b"".join([b"%d=%b\x01" % pair for pair in pairs])
+            return message_send(self.g.s, fix_msgtype(msgtype), <const uint8_t *><const char *>text, <uint32_t>len(text),
+                                self.g.e.now_ns)
         w = session_begin(self.g.s, fix_msgtype(msgtype), self.g.e.now_ns)
         if w == NULL:
             return order_refused(self.g, self.g.s.refusal)

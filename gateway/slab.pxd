@@ -79,6 +79,8 @@ cdef struct engine
 
 # An order (gateway.strategy.order) of MsgType on its way to the process that has the session -> order_verdict.
 ctypedef int (*slot_carry_fn)(slot *g, void *order, uint64_t MsgType, uint64_t now_ns) noexcept nogil
+# The same for any other application message: its MsgType and the text of its body.
+ctypedef int (*slot_carry_message_fn)(slot *g, uint64_t MsgType, const uint8_t *body, uint32_t n) noexcept nogil
 # Called once a step, after the frames -> how much was done.
 ctypedef int (*engine_poll_fn)(void *ctx, uint64_t now_ns) noexcept nogil
 
@@ -118,6 +120,7 @@ cdef struct slot:                   # one FIX session of the engine; fix_session
     risk_limits risk
     slot_stats stats
     slot_carry_fn carry             # not NULL: the session is another process's; what is sent goes there
+    slot_carry_message_fn carry_message
     uint64_t token                  # ... and the last order's number on the way there
     void *handle                    # gateway.session.GatewaySession, borrowed: the engine keeps it
 

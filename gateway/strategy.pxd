@@ -9,7 +9,7 @@
 #             o.OrderQty = 100
 #             o.Price_e8 = 10150000000        # 101.5
 #             order_new(s, &o, now_ns)
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fix.message cimport fix_msg
 from fix.session cimport fix_session
@@ -17,7 +17,8 @@ from fix.session cimport fix_session
 from gateway.order cimport (
     BAD_ORDER, NOT_LOGGED_ON, REFUSED, RISK_KILLED, RISK_NOTIONAL, RISK_OPEN, RISK_PRICE, RISK_QTY, RISK_RATE, SENT, TOO_LONG,
     TEMPLATE_TEXT, WOULD_BLOCK, order, order_init, order_template, order_verdict)
-from gateway.outside cimport DUPLICATE, MALFORMED, NOT_YOURS, NO_SESSION, STALE, TOO_MANY_OPEN, outside_verdict
+from gateway.outside cimport (
+    DUPLICATE, MALFORMED, NOT_ALLOWED, NOT_YOURS, NO_SESSION, STALE, TOO_MANY_OPEN, outside_verdict)
 from gateway.slab cimport engine, slot, strategy_slot
 
 # -> order_verdict. Inside a callback or between steps, in the engine's thread. The GIL is neither needed nor given up.
@@ -33,6 +34,10 @@ cdef int order_new_from_text(fix_session *s, order_template *t, const char *ClOr
                              int64_t Price_e8, uint64_t now_ns) noexcept nogil
 cdef int order_replace(fix_session *s, order *o, uint64_t now_ns) noexcept nogil
 cdef int order_cancel(fix_session *s, order *o, uint64_t now_ns) noexcept nogil
+# Any other application message -> order_verdict; `body` is tag=value<SOH> and so on, without header and trailer. NOT_ALLOWED:
+# an order, which the functions above send, or a message of the session's own. BAD_ORDER: the body is no such text, or has a
+# field of the session's, or raw data.
+cdef int message_send(fix_session *s, uint64_t MsgType, const uint8_t *body, uint32_t n, uint64_t now_ns) noexcept nogil
 # In a process of its own (gateway/seat): the number of the last order on its way to the gateway, for on_verdict. Else 0.
 cdef inline uint64_t order_token(const fix_session *s) noexcept nogil:
     return (<slot *>s.user).token

@@ -28,6 +28,8 @@ NO_SESSION: int
 # limits again
 RISK_PRICE: int
 RISK_OPEN: int
+# from outside again
+NOT_ALLOWED: int
 
 @disjoint_base
 class Strategy:

@@ -8,8 +8,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, strlen
 
 from fix.encode cimport (
-    fix_add_char, fix_add_decimal_e8, fix_add_int, fix_add_str, fix_add_uint, fix_add_utc, fix_cursor, fix_writer)
+    fix_add_char, fix_add_decimal_e8, fix_add_int, fix_add_str, fix_add_uint, fix_add_utc, fix_cursor, fix_put_str,
+    fix_writer)
 from fix.message cimport fix_find, fix_msg, fix_read_uint
+from fix.parse cimport fix_data_tag, fix_length_tag
 from fix.session cimport (
     FIX_EV_DISCONNECT, FIX_EV_LOGON, FIX_EV_REJECTED, FIX_NOT_LOGGED_ON, FIX_STORE_FULL, FIX_TOO_LARGE,
     FIX_WIRE_REFUSED, FIX_WOULD_BLOCK, fix_session, session_begin, session_end)
@@ -26,7 +28,7 @@ from gateway.trace cimport trace_record
 
 VERDICTS = ("SENT", "NOT_LOGGED_ON", "WOULD_BLOCK", "TOO_LONG", "BAD_ORDER", "RISK_QTY", "RISK_NOTIONAL", "RISK_RATE",
             "RISK_KILLED", "REFUSED", "MALFORMED", "STALE", "DUPLICATE", "TOO_MANY_OPEN", "NOT_YOURS", "NO_SESSION",
-            "RISK_PRICE", "RISK_OPEN")
+            "RISK_PRICE", "RISK_OPEN", "NOT_ALLOWED")
 globals().update({name: verdict for verdict, name in enumerate(VERDICTS)})
 
 cdef enum:                      # MsgType as in fix_msg.MsgType
@@ -263,6 +265,77 @@ cdef int order_new_from_text(fix_session *s, order_template *t, const char *ClOr
     t.o.ClOrdID_text = ClOrdID
     t.o.ClOrdID_n = n
     return template_send(s, t, OrderQty, Price_e8, now_ns)
+
+
+# -- other messages
+
+cdef inline bint sessions_own(uint32_t tag) noexcept nogil:
+    """Of header or trailer: the session writes it, or nobody."""
+    return (tag == 8 or tag == 9 or tag == 10 or tag == 34 or tag == 35 or tag == 43 or tag == 49 or tag == 50 or tag == 52
+            or tag == 56 or tag == 57 or tag == 97 or tag == 122 or tag == 142 or tag == 143)
+
+
+cdef bint type_sound(uint64_t MsgType) noexcept nogil:
+    """One to eight printable octets, and neither an order nor the session's own: 0 to 5, A."""
+    cdef uint64_t rest = MsgType
+    if MsgType == MSG_NEW or MsgType == MSG_CANCEL or MsgType == MSG_REPLACE or MsgType == 0x41 or 0x30 <= MsgType <= 0x35:
+        return False
+    while rest & 0xff > 0x20 and rest & 0xff < 0x7f:
+        rest >>= 8
+    return MsgType != 0 and rest == 0
+
+
+cdef bint field_at(const uint8_t *body, uint32_t n, uint32_t *at, uint32_t *tag, uint32_t *value) noexcept nogil:
+    """The field at `at`: its tag, where its value begins, and `at` behind its SOH; False: there is none that is whole."""
+    cdef uint32_t i = at[0]
+    tag[0] = 0
+    while i < n and 48 <= body[i] <= 57 and tag[0] < 100_000_000:
+        tag[0] = tag[0] * 10 + body[i] - 48
+        i += 1
+    if i == n or body[i] != 61 or body[at[0]] == 48 or tag[0] == 0:
+        return False
+    i += 1
+    value[0] = i
+    while i < n and body[i] >= 0x20 and body[i] != 0x7f:
+        i += 1
+    if i == n or body[i] != 1 or i == value[0]:
+        return False
+    at[0] = i + 1
+    return True
+
+
+cdef bint body_sound(const fix_session *s, const uint8_t *body, uint32_t n) noexcept nogil:
+    """Nothing in it can be taken for anything else: a Length field could hide what follows from the peer."""
+    cdef fix_msg pairs
+    cdef uint32_t at = 0, tag = 0, value = 0
+    pairs.data_table = s.data_table
+    while at < n:
+        if not field_at(body, n, &at, &tag, &value) or sessions_own(tag):
+            return False
+        if fix_data_tag(&pairs, tag) or fix_length_tag(&pairs, tag):
+            return False
+    return True
+
+
+cdef int message_send(fix_session *s, uint64_t MsgType, const uint8_t *body, uint32_t n, uint64_t now_ns) noexcept nogil:
+    cdef slot *g = <slot *>s.user
+    cdef uint32_t at = 0, tag = 0, value = 0
+    cdef fix_writer *w
+    if not type_sound(MsgType):
+        g.stats.refused += 1
+        return NOT_ALLOWED
+    if not body_sound(s, body, n):
+        g.stats.refused += 1
+        return BAD_ORDER
+    if g.carry_message != NULL:
+        return g.carry_message(g, MsgType, body, n)
+    w = session_begin(s, MsgType, now_ns)
+    if w == NULL:
+        return order_refused(g, s.refusal)
+    while at < n:
+        field_at(body, n, &at, &tag, &value)
+        fix_put_str(w, tag, body + value, at - 1 - value)
+    return SENT if session_end(s, w, now_ns) else order_refused(g, s.refusal)
 
 
 # -- what a session tells its strategy

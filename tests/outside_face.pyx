@@ -1,17 +1,17 @@
 # cython: language_level=3
 """A native strategy that notes every callback, and works an order: sent by its timer, replaced when it is acknowledged,
 cancelled when it is replaced, then Python is called."""
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fix.message cimport fix_find, fix_msg, fix_read_int
 from fix.session cimport fix_session, session_begin
 from gateway.strategy cimport (
-    SENT, STALE, Strategy, order, order_cancel, order_init, order_new, order_replace, order_token)
+    SENT, STALE, Strategy, message_send, order, order_cancel, order_init, order_new, order_replace, order_token)
 
-NAMES = ("start", "logon", "message", "reject", "timer", "logout", "stop", "verdict", "lost")
+NAMES = ("start", "logon", "message", "reject", "timer", "logout", "stop", "verdict", "lost", "send")
 
 cdef enum:
-    START, LOGON, MESSAGE, REJECT, TIMER, LOGOUT, STOP, VERDICT, LOST
+    START, LOGON, MESSAGE, REJECT, TIMER, LOGOUT, STOP, VERDICT, LOST, SEND
 
 
 cdef class Native(Strategy):
@@ -19,7 +19,7 @@ cdef class Native(Strategy):
     cdef uint32_t n
     cdef uint64_t out
     cdef fix_session *s
-    cdef readonly int refused               # of what is not an order
+    cdef readonly int refused               # its own session_begin was
     cdef public bint trades, sends
 
     def __init__(self, trades=True, sends=False):
@@ -65,8 +65,10 @@ cdef class Native(Strategy):
         if order_new(self.s, &o, now_ns) == SENT:
             self.out = o.ClOrdID
             self.note(TIMER, order_token(self.s), 0)
-        if self.sends and session_begin(self.s, 0x56, now_ns) == NULL:
-            self.refused += 1
+        if self.sends:
+            self.refused = session_begin(self.s, 0x56, now_ns) == NULL
+            if message_send(self.s, 0x56, <const uint8_t *>b"262=native\x01", 11, now_ns) == SENT:
+                self.note(SEND, order_token(self.s), 0)
 
     cdef void on_message(self, fix_session *s, fix_msg *m, uint64_t now_ns) noexcept nogil:
         cdef int64_t status = -1

@@ -48,7 +48,7 @@ def default(key: Key) -> str:
     if isinstance(key.default, str):
         return f'`"{key.default}"`'
     if isinstance(key.default, (tuple, dict)):
-        return "`[]`" if key.default == () else "`{}`"
+        return "`{}`" if key.default == {} else "`[" + ", ".join(f'"{v}"' for v in key.default) + "]`"
     return f"`{str(key.default).lower()}`"
 
 

@@ -10,6 +10,7 @@ import sys
 import compiled
 import pytest
 from children import Child
+from street import body
 from test_gateway_outside import Floor, Venue
 from test_gateway_strategies import PRICES, SIDES
 
@@ -41,9 +42,10 @@ def test_an_order_is_worked_through_its_whole_life(floor, native):
     assert seat.strategy is strategy and strategy.told() == [("start", 0, 0), ("logon", 0, 0)]
     floor.turn(ms=10).turn()
     assert [t for t in strategy.told() if t[0] != "verdict"] == [
-        ("timer", 1, 0), ("message", MESSAGE, 0), ("message", MESSAGE, 5), ("message", MESSAGE, 4)]
+        ("timer", 1, 0), ("send", 2, 0), ("message", MESSAGE, 0), ("message", MESSAGE, 5), ("message", MESSAGE, 4)]
     assert called == [seat] and strategy.refused == 1           # its own session_begin comes to nothing
-    assert floor.stats("maker")["verdicts"] == {"SENT": 3} and floor.stats("maker")["open"] == 0 and floor.accounted()
+    assert floor.stats("maker")["verdicts"] == {"SENT": 4} and floor.stats("maker")["open"] == 0 and floor.accounted()
+    assert [body(m) for m in floor.street.out() if "|35=V|" in m] == ["262=native|"]
     assert len(floor.venue.orders) == 2 and floor.venue.cancels == floor.venue.orders[1:]
 
 

@@ -1,0 +1,1 @@
+"""Requests of strategies in processes of their own; for Cython only, see request.pxd."""
