@@ -267,6 +267,18 @@ def test_a_template_that_does_not_fit_is_no_message(fields, size):
     assert filled is None or plain is None or filled == plain
 
 
+def test_pieces_of_every_length():
+    for n in range(280):
+        filled, plain = written([("fixed", 58, b"x" * n), ("uint", 34, n), ("fixed", 1, b"y" * (n % 16))], 1024)
+        assert filled == plain is not None
+
+
+def test_a_template_stops_at_the_end_of_the_writer():
+    fields = [("fixed", 58, b"x" * 20), ("int", 44, -2**63)] * 8
+    fits = [written(fields, size)[0] is not None for size in range(16, 500)]
+    assert True in fits and fits == sorted(fits)
+
+
 def test_a_template_has_its_limits():
     for holes, whole in [(0, True), (8, True), (9, False), (40, False)]:
         template = values.Template()
