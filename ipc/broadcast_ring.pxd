@@ -110,7 +110,7 @@ cdef inline uint64_t broadcast_number(broadcast_ring *b, uint64_t number, uint64
 
 
 cdef inline uint64_t broadcast_lapped(broadcast_ring *b) noexcept nogil:
-    """Where a reader whose slot holds a later message goes on; 0: its stamp and the tail cannot both be true.
+    """Where a reader whose slot holds a later message goes on; where it is: its stamp and the tail cannot both be true.
 
     A message is stamped when all before it are in the tail, but for the one or two whose store is on its way; and when
     the tail has passed a message by a round, its slot carries the next round's stamp. The writer goes on between our
@@ -120,7 +120,7 @@ cdef inline uint64_t broadcast_lapped(broadcast_ring *b) noexcept nogil:
     cdef uint64_t before = broadcast_number(b, b.next, load_acquire(&slot.stamp))
     cdef uint64_t tail = load_acquire(&b.shared.tail), behind = b.capacity >> 2, to
     if before > tail + 2 or tail > broadcast_number(b, b.next, load_acquire(&slot.stamp)) + b.capacity:
-        return 0
+        return b.next
     to = tail - behind if tail > behind else tail
     return to if to > b.next else b.next + 1        # the very slot we stand on is being overwritten
 
@@ -176,7 +176,7 @@ cdef inline int broadcast_read(broadcast_ring *b, void *out, uint32_t *n) noexce
         elif load_acquire(&slot.stamp) == want:
             return BROADCAST_CORRUPT        # the stamp vouches for a length that cannot be
     to = broadcast_lapped(b)
-    if to == 0:
+    if to == b.next:
         return BROADCAST_CORRUPT
     b.lost += to - b.next
     b.next = to

@@ -322,3 +322,11 @@ def test_the_pool_of_a_living_publisher_is_not_removed(tmp_path):
     with Publisher("b", directory=tmp_path) as p:
         with pytest.raises(RoleTaken):
             retire(p.pool.path)
+
+
+def test_a_reader_that_begins_at_the_last_number_there_is_goes_on_with_the_first(tmp_path):
+    """2**64 - 1 and the message after it, 0: found by the corpus, where nothing had been changed and an error came."""
+    with Publisher("b", 8, 1, directory=tmp_path) as p:
+        numbered(p, range(3))
+        with Subscriber("b", directory=tmp_path, start=2**64 - 1) as s:
+            assert s.read() is None and (s.got, s.lost, s.number) == (0, 4, 3)
