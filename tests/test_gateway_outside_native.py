@@ -165,7 +165,7 @@ def traded(directory, spec, *path):
                 assert gateway.hear() == "traded"
             finally:
                 running.kill()
-                said = running.communicate()[1]
+                said = running.communicate(timeout=60)[1]
             assert running.returncode == -signal.SIGKILL, said
         assert gateway.hear() == "cancelled"
         os.kill(gateway.pid, signal.SIGTERM)
