@@ -48,7 +48,7 @@ cdef class OrderFile:
         self.path = path
         strategies, sessions = [[name, places] for name, places in strategies], list(sessions)
         text = json.dumps([strategies, sessions]).encode()
-        text = text.ljust(-(-len(text) // 64) * 64)
+        text = text.ljust((len(text) + 63) // 64 * 64)          # the entries behind it are aligned
         old = self.read()
         octets = ORDERS_HEAD + len(text) + sum(places for _, places in strategies) * sizeof(open_order)
         if old is None or old[0] != strategies or old[1] != sessions:
