@@ -1,9 +1,8 @@
 # SPSC channel: ring.pxd over a segment, with one living producer and one living consumer at most.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from ipc.producer cimport Producer
+from ipc.producer cimport End, Producer
 from ipc.ring cimport ring
-from ipc.wait cimport Side
 
 cdef class Writer(Producer):
     cdef ring r
@@ -12,9 +11,8 @@ cdef class Writer(Producer):
     cdef int _vacant(self) except -1
     cdef int _publish(self, uint64_t k) except -1
     cdef bint _reserve(self, const uint8_t[::1] message, uint64_t ahead) except -1
-    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0
 
-cdef class Reader(Side):
+cdef class Reader(End):
     cdef ring r
     cdef int usable(self) except -1
     cdef readonly uint64_t received     # messages released by this handle

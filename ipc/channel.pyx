@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 from ipc.atomic cimport load_acquire
-from ipc.producer cimport POLICY_DROP_NEW, octet_rows
+from ipc.producer cimport POLICY_DROP_NEW
 from ipc.ring cimport (
     RING_CORRUPT,
     RING_OK,
@@ -38,7 +38,7 @@ cdef int sound(Segment segment, ring *r) except -1:
     return 0
 
 
-cdef bind(Side self, ring *r, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
+cdef bind(End self, ring *r, name, directory, max_len, capacity, create, wakeups, wait, replace, timeout, lock, hugepages,
           int role, who):
     """Creates or attaches the segment, takes the role, binds the ring; what it made is published last, or taken away."""
     size = 1024 if capacity is None else capacity
@@ -91,16 +91,6 @@ cdef class Writer(Producer):
     cdef bint ready(self, bint for_room) noexcept nogil:
         return self.r.head - load_acquire(&self.r.shared.tail) != self.r.capacity
 
-    @property
-    def max_len(self):
-        """Octets of the longest message."""
-        return self.r.max_len
-
-    @property
-    def capacity(self):
-        """Messages the ring holds."""
-        return self.r.capacity
-
     cdef int put(self, const uint8_t *p, uint32_t n) noexcept nogil:
         """ring_verdict: RING_OK when the message is in the ring. Does not wait, does not count."""
         cdef uint8_t *slot = ring_reserve(&self.r, n, 0)
@@ -136,20 +126,11 @@ cdef class Writer(Producer):
                 return self.policy == POLICY_DROP_NEW
         return True
 
-    def send_batch(self, messages):
-        """Sends a list of bytes-like messages and publishes together what fits; returns how many are in the ring.
-
-        What does not fit meets the policy, as with `send`: `block` waits for room, once, until the deadline. A 2-D array
-        of octets, or a 1-D structured array, sends one message a row. A list ends before a message that is too long:
-        ValueError if that is the first.
-        """
+    cdef uint64_t _send_list(self, messages) except? 0:
         cdef uint64_t done = 0, k, total
         cdef int64_t end = 0
         cdef const uint8_t[::1] one
         cdef bint too_long = False
-        if hasattr(messages, "dtype"):
-            return self._send_rows(octet_rows(messages))
-        messages = messages if isinstance(messages, (list, tuple)) else list(messages)
         self._vacant()
         total = len(messages)
         while done < total:
@@ -248,7 +229,7 @@ cdef class Writer(Producer):
         return ring_free_slots(&self.r)
 
 
-cdef class Reader(Side):
+cdef class Reader(End):
     """The consuming end of the channel `name`; the parameters are Writer's."""
 
     def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
@@ -261,16 +242,6 @@ cdef class Reader(Side):
 
     cdef bint ready(self, bint for_room) noexcept nogil:
         return load_acquire(&self.r.shared.head) != self.r.tail
-
-    @property
-    def max_len(self):
-        """Octets of the longest message."""
-        return self.r.max_len
-
-    @property
-    def capacity(self):
-        """Messages the ring holds."""
-        return self.r.capacity
 
     def peek(self, timeout_ns=0):
         """A read-only memoryview of the first message not acknowledged, or None; waits up to `timeout_ns` (-1: for ever).

@@ -9,8 +9,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ipc.atomic cimport slot_stride
-from ipc.producer cimport Producer
-from ipc.wait cimport Side
+from ipc.producer cimport End, Producer
 
 cdef enum:
     MPSC_PRODUCERS = 64
@@ -63,9 +62,8 @@ cdef class MpscWriter(Producer):
     cdef int _recover(self) except -1
     cdef int _vacant(self) except -1
     cdef bint _claimed(self, uint64_t count, int64_t *end) except -1
-    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0
 
-cdef class MpscReader(Side):
+cdef class MpscReader(End):
     cdef mpsc_ring m
     cdef uint64_t tail
     cdef uint32_t stuck

@@ -1,36 +1,25 @@
-from collections.abc import Iterable
 from typing import Any
 
 from _typeshed import StrPath
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, disjoint_base
 
-from ipc.producer import Producer
-from ipc.wait import Side
+from ipc.producer import End, Producer
 
 @disjoint_base
 class MpscWriter(Producer):
     producer: int
-    @property
-    def max_len(self) -> int: ...
-    @property
-    def capacity(self) -> int: ...
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = None,
                  directory: StrPath | None = None, policy: str = "refuse", block_ns: int = 1_000_000_000,
                  wait: str = "yield", wakeups: bool = False, replace: bool = False, timeout: float = 1.0,
                  lock: bool = False, hugepages: bool = False) -> None: ...
     def send(self, message: Buffer) -> bool: ...
-    def send_batch(self, messages: Iterable[Buffer] | NDArray[Any]) -> int: ...
     def reserve(self, n: int) -> memoryview | None: ...
     def commit(self) -> bool: ...
     def cancel(self) -> None: ...
 
 @disjoint_base
-class MpscReader(Side):
-    @property
-    def max_len(self) -> int: ...
-    @property
-    def capacity(self) -> int: ...
+class MpscReader(End):
     received: int
     abandoned: int
     def __init__(self, name: str, max_len: int | None = None, capacity: int | None = None, *, create: bool | None = False,

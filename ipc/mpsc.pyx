@@ -8,9 +8,9 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 from ipc.atomic cimport compare_and_swap, load_acquire, load_relaxed, pause, store_relaxed, store_release
-from ipc.producer cimport POLICY_DROP_NEW, octet_rows
+from ipc.producer cimport POLICY_DROP_NEW
 from ipc.segment cimport LOCK_CONSUMER, LOCK_PRODUCERS, SEGMENT_HEADER, SEGMENT_MPSC, Segment, obtain, view
-from ipc.wait cimport SEGMENT_WAKEUPS, Side
+from ipc.wait cimport SEGMENT_WAKEUPS
 
 from ipc.segment import RoleTaken, hugetlbfs
 from ipc.wait import RingCorrupt
@@ -37,7 +37,7 @@ cdef inline bint dead(uint64_t state, Segment segment) noexcept nogil:
     return not segment.held(LOCK_PRODUCERS + ((state >> 2) & 63))
 
 
-cdef open_ring(Side self, mpsc_ring *m, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock,
+cdef open_ring(End self, mpsc_ring *m, name, directory, max_len, capacity, create, wakeups, replace, timeout, lock,
                hugepages):
     """Creates or attaches the segment and binds the ring; one it made is still to be published."""
     cdef uint64_t i
@@ -105,16 +105,6 @@ cdef class MpscWriter(Producer):
         cdef uint64_t head = load_acquire(&self.m.shared.head)
         return number_of(load_acquire(&mpsc_at(&self.m, head).state)) + self.m.capacity != head
 
-    @property
-    def max_len(self):
-        """Octets of the longest message."""
-        return self.m.max_len
-
-    @property
-    def capacity(self):
-        """Messages the ring holds."""
-        return self.m.capacity
-
     cdef uint8_t *claim(self) noexcept nogil:
         """A slot of ours alone (also in `held`), or NULL: full, or `corrupt`."""
         cdef uint64_t head, state
@@ -167,15 +157,11 @@ cdef class MpscWriter(Producer):
             memcpy(self.held + 1, &message[0], n)
         return self.commit_held(n)
 
-    def send_batch(self, messages):
-        """Sends a list of messages, or the rows of an array, as Writer.send_batch but one by one; how many are in the ring."""
+    cdef uint64_t _send_list(self, messages) except? 0:
         cdef uint64_t done = 0, total
         cdef int64_t end = 0
         cdef const uint8_t[::1] one
         cdef uint32_t n
-        if hasattr(messages, "dtype"):
-            return self._send_rows(octet_rows(messages))
-        messages = messages if isinstance(messages, (list, tuple)) else list(messages)
         self._vacant()
         total = len(messages)
         while done < total:
@@ -237,7 +223,7 @@ cdef class MpscWriter(Producer):
             self.notify()
 
 
-cdef class MpscReader(Side):
+cdef class MpscReader(End):
     """The only consumer of the channel `name`; parameters as of channel.Reader."""
 
     def __init__(self, name, max_len=None, capacity=None, *, create=False, directory=None, wait="yield", wakeups=False,
@@ -261,16 +247,6 @@ cdef class MpscReader(Side):
             self.tail += 1
             store_release(&self.m.shared.tail, self.tail)
         return 0
-
-    @property
-    def max_len(self):
-        """Octets of the longest message."""
-        return self.m.max_len
-
-    @property
-    def capacity(self):
-        """Messages the ring holds."""
-        return self.m.capacity
 
     cdef mpsc_slot *first(self) noexcept nogil:
         """The slot of the first message not released, or NULL: none yet (or `corrupt`).

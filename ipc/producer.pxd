@@ -8,7 +8,10 @@ cdef enum full_ring_policy:
     POLICY_BLOCK = 1            # send waits until its deadline, then returns False
     POLICY_DROP_NEW = 2         # send returns True and the message is gone, counted
 
-cdef class Producer(Side):
+cdef class End(Side):
+    pass
+
+cdef class Producer(End):
     cdef int policy
     cdef int64_t block_ns
     cdef readonly uint64_t sent         # messages committed by this handle
@@ -20,5 +23,7 @@ cdef class Producer(Side):
     cdef int usable(self) except -1
     cdef bint room(self, uint64_t count, int64_t *end) except -1
     cdef uint32_t fitting(self, Py_ssize_t n, uint32_t max_len) except? 0
+    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0
+    cdef uint64_t _send_list(self, messages) except? 0
 
 cdef const uint8_t[:, ::1] octet_rows(messages)

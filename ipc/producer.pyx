@@ -1,8 +1,22 @@
-"""What every producing end of a channel does when the ring is full, and what it counts: `Producer`."""
+"""What both ends of a channel have, `End`; what every producing one does when the ring is full, and counts: `Producer`."""
 POLICIES = {"refuse": POLICY_REFUSE, "block": POLICY_BLOCK, "drop": POLICY_DROP_NEW}
 
 
-cdef class Producer(Side):
+cdef class End(Side):
+    """An end of a channel."""
+
+    @property
+    def max_len(self):
+        """Octets of the longest message."""
+        return self.segment.max_len
+
+    @property
+    def capacity(self):
+        """Messages the ring holds."""
+        return self.segment.capacity
+
+
+cdef class Producer(End):
     """The policy of a full ring and its counters: `refused`, `timed_out` or `dropped`, one for each message not sent."""
 
     cdef int set_policy(self, policy, block_ns) except -1:
@@ -41,6 +55,23 @@ cdef class Producer(Side):
             self.oversize += 1
             raise ValueError(f"message has {n} octets, the channel takes {max_len}")
         return n
+
+    def send_batch(self, messages):
+        """Sends a list of bytes-like messages; returns how many are in the ring.
+
+        What does not fit meets the policy, as with `send`: `block` waits for room, once, until the deadline. A 2-D array
+        of octets, or a 1-D structured array, sends one message a row. A list ends before a message that is too long:
+        ValueError if that is the first. `Writer` publishes together what fits, `MpscWriter` one by one.
+        """
+        if hasattr(messages, "dtype"):
+            return self._send_rows(octet_rows(messages))
+        return self._send_list(messages if isinstance(messages, (list, tuple)) else list(messages))
+
+    cdef uint64_t _send_rows(self, const uint8_t[:, ::1] rows) except? 0:
+        raise NotImplementedError
+
+    cdef uint64_t _send_list(self, messages) except? 0:
+        raise NotImplementedError
 
 
 cdef const uint8_t[:, ::1] octet_rows(messages):
