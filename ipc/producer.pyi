@@ -8,7 +8,6 @@ from ipc.wait import Side
 
 POLICIES: Final[dict[str, int]]
 
-@disjoint_base
 class End(Side):
     @property
     def max_len(self) -> int: ...

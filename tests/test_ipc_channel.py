@@ -42,13 +42,14 @@ def test_oversize_is_refused_by_every_way_in(ends):
     assert w.oversize == 4 and r.pop() is None
 
 
-def test_a_full_ring_refuses_drops_or_waits_and_counts(tmp_path):
+@pytest.mark.parametrize("writer, reader", [(Writer, Reader), (MpscWriter, MpscReader)], ids=["spsc", "mpsc"])
+def test_a_full_ring_refuses_drops_or_waits_and_counts(tmp_path, writer, reader):
     for policy, answer, counter in (("refuse", False, "refused"), ("drop", True, "dropped"), ("block", False, "timed_out")):
-        with Writer(policy, 8, 4, directory=tmp_path, policy=policy, block_ns=1_000_000) as w:
+        with writer(policy, 8, 4, directory=tmp_path, policy=policy, block_ns=1_000_000) as w:
             assert all(w.send(b"%d" % i) for i in range(4))
             assert w.send(b"5th") is answer and w.reserve(1) is None
             assert getattr(w, counter) == 2 and w.refused + w.dropped + w.timed_out == 2
-            with Reader(policy, directory=tmp_path) as r:
+            with reader(policy, directory=tmp_path) as r:
                 assert r.pop_batch() == [b"0", b"1", b"2", b"3"]
             assert w.send(b"again") and w.sent == 5
 

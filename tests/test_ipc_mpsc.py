@@ -45,17 +45,6 @@ def test_peek_ack_and_oversize(tmp_path):
             r.ack()
 
 
-def test_a_full_ring_refuses_drops_or_waits_and_counts(tmp_path):
-    for policy, answer, counter in (("refuse", False, "refused"), ("drop", True, "dropped"), ("block", False, "timed_out")):
-        with MpscWriter(policy, 8, 4, directory=tmp_path, policy=policy, block_ns=1_000_000) as w:
-            assert all(w.send(b"%d" % i) for i in range(4))
-            assert w.send(b"5th") is answer and w.reserve(1) is None
-            assert getattr(w, counter) == 2 and w.refused + w.dropped + w.timed_out == 2
-            with MpscReader(policy, directory=tmp_path) as r:
-                assert r.pop_batch() == [b"0", b"1", b"2", b"3"]
-            assert w.send(b"again") and w.sent == 5
-
-
 def test_the_65th_producer_is_refused(tmp_path):
     with MpscReader("m", 16, 8, create=True, directory=tmp_path):
         writers = [MpscWriter("m", directory=tmp_path) for _ in range(64)]
