@@ -35,8 +35,6 @@ def produce(Writer w, uint64_t n, uint64_t batch, uint64_t pace):
                 continue
             for k in range(batch):
                 m = <uint64_t *>ring_reserve(&r, 64, k)
-                if m is NULL:
-                    break
                 m[1] = m[2] = m[3] = m[4] = m[5] = m[6] = m[7] = sent + k
                 m[0] = bench_tsc() if pace else 0
             ring_commit(&r, batch)
