@@ -268,7 +268,9 @@ def power_of_two(low: int, high: int) -> Check:
 # What asks and changes nothing: the status of orders, market data, quotes, securities and their status, trading sessions,
 # trades, positions
 INQUIRIES = ("H", "AF", "V", "R", "c", "x", "e", "g", "AD", "AN")
-ORDERS = ("D", "F", "G")                    # by order_new, order_cancel, order_replace only, which ask the limits
+# By order_new, order_cancel and order_replace only, which ask the limits; lists (E, executed by L), crosses (s, t) and
+# multileg orders (AB, AC) would place orders past them
+ORDERS = ("D", "F", "G", "E", "L", "s", "t", "AB", "AC")
 ADMINISTRATIVE = ("0", "1", "2", "3", "4", "5", "A")
 
 
@@ -461,8 +463,9 @@ OUTSIDE_KEYS: dict[str, Key] = {
     "open": Key(integer(1, 1 << 20), "orders it may have open", default=4096),
     "max_orders_per_second": Key(integer(0, 2**31 - 1), "new and replaced orders and other messages, 0 for any number; the "
                                  "limits of the session hold besides", default=0),
-    "messages": Key(Check(message_types, "list of MsgTypes, at most 32"), "what it may send beside orders; these are never "
-                    "among them, they have limits of their own. The kill switch stops them, too", default=INQUIRIES),
+    "messages": Key(Check(message_types, "list of MsgTypes, at most 32"), "what it may send beside orders. "
+                    "Orders of any kind are never among them: they have limits, messages have none but the kill switch and "
+                    "the rate (quotes bind, too)", default=INQUIRIES),
     "request": Key(integer(64, 65_535), "octets of the longest body of such a message", default=512),
 }
 

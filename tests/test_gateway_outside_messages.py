@@ -53,6 +53,16 @@ def test_orders_and_the_sessions_own_go_no_other_way(floor, msgtype):
         Desk("e", [{"name": "maker", "messages": [msgtype]}])
 
 
+@pytest.mark.parametrize("msgtype", ["E", "L", "s", "t", "AB", "AC"])
+def test_orders_of_more_than_one_are_no_messages_either(floor, msgtype):
+    with pytest.raises(ValueError, match=f"messages of maker has '{msgtype}', an order's"):
+        Desk("e", [{"name": "maker", "messages": ["V", msgtype]}])
+    maker = floor.sit("maker")
+    maker.sessions[0].send(msgtype, [(11, "M1")])
+    floor.turn()
+    assert floor.venue.others == [] and maker.strategy.target.verdicts == [(1, "NOT_ALLOWED")]
+
+
 @pytest.mark.parametrize("field", [(262, ""), (262, "a\x01b"), (262, "a\x1fb"), (43, "Y"), (95, "3"), (96, "abc"),
                                    (354, "1")])
 def test_a_field_that_cannot_be_in_a_body_is_refused_where_it_is_made(floor, field):
