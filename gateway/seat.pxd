@@ -26,6 +26,7 @@ cdef class Seat:
     cdef bint stopped                   # the gateway has said STOP
     cdef bint broken                    # something the gateway writes cannot be
     cdef bint started
+    cdef bint inside                    # a call that may call back is under way
     cdef int idle
     cdef uint32_t index
     cdef uint64_t next_ClOrdID
@@ -39,5 +40,6 @@ cdef class Seat:
     cdef int send(self, slot *g, void *given, uint64_t MsgType, uint64_t now_ns) noexcept nogil
     cdef int send_message(self, slot *g, uint64_t MsgType, const uint8_t *body, uint32_t n) noexcept nogil
     cdef int loop(self, uint64_t until_ns) noexcept nogil
+    cdef int open_for(self, str call) except -1
     cdef object attend(self)
     cdef void release(self) noexcept

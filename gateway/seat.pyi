@@ -44,7 +44,10 @@ class Seat:
     def stop(self) -> None:
         """From any thread: run() returns soon."""
     def step(self, now_ns: int | None = None) -> bool:
-        """One turn: what is there, then the timer. True: something was done."""
+        """One turn: what is there, then the timer. True: something was done.
+
+        ValueError once closed; step(), run() and close() inside a callback raise RuntimeError.
+        """
     def run(self, *, core: int | None = None, signals: bool = True) -> None:
         """Until stop(), SIGINT, SIGTERM or the gateway's end; GatewayGone if it ended without a word.
 
@@ -55,7 +58,7 @@ class Seat:
     def take_in(self, strategy: object, on_error: str) -> None:
         """Makes `strategy` the one of every session; the constructor calls it."""
     def begin(self) -> None:
-        """on_start, then HELLO to the gateway; the first step calls it."""
+        """HELLO to the gateway, then on_start; the first step calls it."""
     def stats(self) -> dict[str, Any]: ...
     def close(self) -> None:
         """Gives the channels up: for the gateway, the end of this incarnation."""

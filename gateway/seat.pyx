@@ -188,9 +188,19 @@ cdef class Seat:
         free(self.wakes)
         free(e)
 
+    cdef int open_for(self, str call) except -1:
+        """Raises where `call` must not be made: closed, or inside a callback, whose caller goes on with what it has."""
+        if self.inside:
+            raise RuntimeError(f"{call}() inside a callback of this seat")
+        if self.e == NULL:
+            raise ValueError(f"{self.name} is closed")
+        return 0
+
     def close(self):
         """Gives the channels up: for the gateway, the end of this incarnation."""
         cdef GatewaySession session
+        if self.inside:
+            raise RuntimeError("close() inside a callback of this seat")
         for session in self.sessions:
             session.g = NULL
         if self.strategy is not None:
@@ -364,11 +374,12 @@ cdef class Seat:
     # -- running
 
     def begin(self):
-        """on_start, then HELLO: the gateway answers with what is logged on. Called by the first step."""
+        """HELLO, which the gateway answers with what is logged on, then on_start. Called by the first step."""
         cdef request r
         cdef void *room
         if self.started:
             return
+        self.open_for("begin")
         self.started = True
         memset(&r, 0, sizeof(request))
         r.kind = REQUEST_HELLO
@@ -380,20 +391,29 @@ cdef class Seat:
                 raise GatewayGone(f"{self.name}: the gateway takes nothing from the channel")
         memcpy(room, &r, sizeof(request))
         ring_commit(self.out, 1)
-        self.strategy.on_start(self.e.now_ns)
+        self.inside = True
+        try:
+            self.strategy.on_start(self.e.now_ns)
+        finally:
+            self.inside = False
 
     def step(self, now_ns=None):
         """One turn: notices that are there, then the timer. True: something was done."""
         cdef uint64_t now = clock_ns() if now_ns is None else now_ns
         cdef int done
+        self.open_for("step")
         self.e.now_ns = now
         self.begin()
-        with nogil:
-            done = self.turn(now)
-        if timers_next(&self.e.due) <= now and timers_due(&self.e.due, now) != NULL:
-            strategy_due(&self.at, now)
-            done += 1
-        self.attend()
+        self.inside = True
+        try:
+            with nogil:
+                done = self.turn(now)
+            if timers_next(&self.e.due) <= now and timers_due(&self.e.due, now) != NULL:
+                strategy_due(&self.at, now)
+                done += 1
+            self.attend()
+        finally:
+            self.inside = False
         return done > 0
 
     cdef int loop(self, uint64_t until_ns) noexcept nogil:
@@ -441,6 +461,7 @@ cdef class Seat:
         Raises what a callback raised with on_error="stop".
         """
         cdef bint wanted
+        self.open_for("run")
         signals = signals and threading.current_thread() is threading.main_thread()
         before = None if core is None else pin(core)
         if signals:
@@ -448,6 +469,7 @@ cdef class Seat:
         try:
             self.e.now_ns = clock_ns()
             self.begin()
+            self.inside = True
             while True:
                 with nogil:
                     wanted = self.loop(clock_ns() + LOOK_NS)
@@ -461,6 +483,7 @@ cdef class Seat:
             self.strategy.on_stop(self.e.now_ns)
             self.attend()
         finally:
+            self.inside = False
             if signals:
                 signals_give()
             if before is not None:
@@ -468,6 +491,8 @@ cdef class Seat:
 
     def stats(self):
         """Counters of this incarnation; requests: how far the channel is, over all of them."""
+        if self.e == NULL:
+            raise ValueError(f"{self.name} is closed")
         return {"delivered": self.delivered, "lost": self.lost, "number": self.number, "requests": self.orders.next_number,
                 "orders": sum([self.e.slots[i].stats.orders for i in range(self.e.n_slots)]), "errors": self.strategy.errors}
 
